@@ -1,0 +1,106 @@
+-- Who is who. Tenants, people, teams and tokens are governed subjects with receipts; accounts are global and hold no personal data.
+CREATE TABLE trustpack.tenants (
+  tenant_id  text NOT NULL,
+  id         text NOT NULL,
+  version    bigint NOT NULL,
+  status     text NOT NULL,
+  name       text NOT NULL,
+  is_demo    boolean NOT NULL,
+  created_at timestamptz NOT NULL,
+  CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
+  CONSTRAINT tenants_is_its_own CHECK (id = tenant_id),
+  CONSTRAINT tenants_slug CHECK (tenant_id ~ '^[a-z][a-z0-9-]{1,39}$'),
+  CONSTRAINT tenants_status CHECK (status IN ('active', 'suspended'))
+);
+SELECT trustpack.protect_tenant_table('tenants');
+SELECT trustpack.govern('tenants');
+CREATE POLICY system_reads ON trustpack.tenants FOR SELECT TO trustpack_system USING (true);
+GRANT SELECT (tenant_id, is_demo, status) ON trustpack.tenants TO trustpack_system;
+
+CREATE TABLE trustpack.accounts (
+  id         text NOT NULL,
+  created_at timestamptz NOT NULL,
+  CONSTRAINT accounts_pkey PRIMARY KEY (id)
+);
+GRANT SELECT, INSERT ON trustpack.accounts TO trustpack_app;
+
+CREATE TABLE trustpack.people (
+  tenant_id    text NOT NULL,
+  id           text NOT NULL,
+  version      bigint NOT NULL,
+  status       text NOT NULL,
+  handle       text NOT NULL,
+  display_name text NOT NULL,
+  kind         text NOT NULL,
+  roles        text[] NOT NULL,
+  team_ids     text[] NOT NULL,
+  created_at   timestamptz NOT NULL,
+  CONSTRAINT people_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT people_handle UNIQUE (tenant_id, handle),
+  CONSTRAINT people_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES trustpack.tenants (tenant_id),
+  CONSTRAINT people_kind CHECK (kind IN ('person', 'bot')),
+  CONSTRAINT people_status CHECK (status IN ('active', 'deactivated')),
+  CONSTRAINT people_roles CHECK (roles <@ ARRAY['engineer', 'team_lead', 'security_officer', 'ae', 'manager', 'finance', 'auditor', 'admin'])
+);
+SELECT trustpack.protect_tenant_table('people');
+SELECT trustpack.govern('people');
+
+CREATE TABLE trustpack.person_accounts (
+  tenant_id  text NOT NULL,
+  account_id text NOT NULL,
+  person_id  text NOT NULL,
+  seq        bigint NOT NULL,
+  CONSTRAINT person_accounts_pkey PRIMARY KEY (tenant_id, account_id),
+  CONSTRAINT person_accounts_account_fkey FOREIGN KEY (account_id) REFERENCES trustpack.accounts (id),
+  CONSTRAINT person_accounts_person_fkey FOREIGN KEY (tenant_id, person_id) REFERENCES trustpack.people (tenant_id, id)
+);
+CREATE INDEX person_accounts_by_person ON trustpack.person_accounts (tenant_id, person_id);
+SELECT trustpack.protect_tenant_table('person_accounts');
+SELECT trustpack.follow_receipts('person_accounts', 'person_id', false);
+
+CREATE TABLE trustpack.teams (
+  tenant_id  text NOT NULL,
+  id         text NOT NULL,
+  version    bigint NOT NULL,
+  status     text NOT NULL,
+  name       text NOT NULL,
+  created_at timestamptz NOT NULL,
+  CONSTRAINT teams_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT teams_name UNIQUE (tenant_id, name),
+  CONSTRAINT teams_tenant_fkey FOREIGN KEY (tenant_id) REFERENCES trustpack.tenants (tenant_id),
+  CONSTRAINT teams_status CHECK (status IN ('active', 'closed'))
+);
+SELECT trustpack.protect_tenant_table('teams');
+SELECT trustpack.govern('teams');
+
+CREATE TABLE trustpack.tokens (
+  tenant_id  text NOT NULL,
+  id         text NOT NULL,
+  version    bigint NOT NULL,
+  status     text NOT NULL,
+  account_id text NOT NULL,
+  person_id  text NOT NULL,
+  label      text NOT NULL,
+  digest     text NOT NULL,
+  created_at timestamptz NOT NULL,
+  expires_at timestamptz NOT NULL,
+  CONSTRAINT tokens_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT tokens_digest UNIQUE (tenant_id, digest),
+  CONSTRAINT tokens_account_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES trustpack.person_accounts (tenant_id, account_id),
+  CONSTRAINT tokens_person_fkey FOREIGN KEY (tenant_id, person_id) REFERENCES trustpack.people (tenant_id, id),
+  CONSTRAINT tokens_status CHECK (status IN ('active', 'revoked'))
+);
+CREATE INDEX tokens_by_person ON trustpack.tokens (tenant_id, person_id);
+SELECT trustpack.protect_tenant_table('tokens');
+SELECT trustpack.govern('tokens');
+
+-- Last use is an observation, not a state: it changes without a receipt and therefore lies apart.
+CREATE TABLE trustpack.token_uses (
+  tenant_id    text NOT NULL,
+  token_id     text NOT NULL,
+  last_used_at timestamptz NOT NULL,
+  CONSTRAINT token_uses_pkey PRIMARY KEY (tenant_id, token_id),
+  CONSTRAINT token_uses_token_fkey FOREIGN KEY (tenant_id, token_id) REFERENCES trustpack.tokens (tenant_id, id)
+);
+SELECT trustpack.protect_tenant_table('token_uses');
+GRANT UPDATE ON trustpack.token_uses TO trustpack_app;

@@ -1,0 +1,96 @@
+"""One transaction per use case, for one tenant: the only place in the product that commits or rolls back.
+
+Source: architecture sections 3 and 7. The statements of a transaction travel in PostgreSQL's pipeline mode: a write is queued
+and its failure shows at the next read, at `flush`, or at the commit; nothing is answered before the commit has succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString, TypeAlias
+
+from psycopg import AsyncConnection, sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import DictRow
+from psycopg_pool import AsyncConnectionPool
+
+from trustpack.kernel.clock import Clock
+from trustpack.kernel.ids import IdSource
+
+Pool: TypeAlias = AsyncConnectionPool[AsyncConnection[DictRow]]
+Parameters: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open transaction of one tenant. `now` is fixed for its whole length, so one transition has one time."""
+
+    tenant_id: str
+    now: datetime
+    ids: IdSource
+    connection: AsyncConnection[DictRow]
+
+    def new_id(self, prefix: str) -> str:
+        """Return a fresh id such as `hro_...`."""
+        return self.ids.new(prefix)
+
+    async def fetch_one(self, query: LiteralString, parameters: Parameters) -> DictRow | None:
+        """Return the first row as a mapping, or None."""
+        cursor = await self.connection.execute(query, parameters)
+        return await cursor.fetchone()
+
+    async def fetch_all(self, query: LiteralString, parameters: Parameters) -> Sequence[DictRow]:
+        """Return every row as a mapping."""
+        cursor = await self.connection.execute(query, parameters)
+        return await cursor.fetchall()
+
+    async def write(self, query: LiteralString, parameters: Parameters) -> None:
+        """Queue a statement whose result nobody needs; a failure shows at the next read, at `flush` or at the commit."""
+        await self.connection.execute(query, parameters)
+
+    async def flush(self) -> None:
+        """Wait until every queued statement has succeeded; raise the error of the first that did not."""
+        cursor = await self.connection.execute("SELECT 1")
+        await cursor.fetchone()
+
+
+class UnitOfWork:
+    """Opens transactions on the application's pool."""
+
+    def __init__(self, pool: Pool, *, clock: Clock, ids: IdSource) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._ids = ids
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def ids(self) -> IdSource:
+        return self._ids
+
+    @asynccontextmanager
+    async def transaction(self, tenant_id: str, *, consistent: bool = False) -> AsyncIterator[Transaction]:
+        """Open a transaction that sees and changes this tenant's rows only; commit at the end, roll back on any exception.
+
+        Row-level security reads `trustpack.tenant`, set here for the length of the transaction. A refused attempt that must
+        leave a receipt is returned as a value by the use case and answered by its caller after this block. With `consistent`
+        every read sees the same moment; meant for reading only.
+        """
+        async with self._pool.connection() as connection:
+            try:
+                async with connection.pipeline():
+                    await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if consistent else "BEGIN")
+                    await connection.execute(
+                        sql.SQL("SET LOCAL trustpack.tenant = {}").format(sql.Literal(tenant_id)), prepare=False
+                    )
+                    yield Transaction(tenant_id, self._clock.now(), self._ids, connection)
+                    await connection.execute("COMMIT")
+            except BaseException:
+                if connection.info.transaction_status != TransactionStatus.IDLE and not connection.closed:
+                    await connection.rollback()
+                raise

@@ -1,0 +1,1 @@
+"""HTTP at the edge: strict JSON, problem documents, idempotency keys, cursors, the canonical request line."""

@@ -1,0 +1,100 @@
+"""What happens to every request: an id, a size limit, safe headers, one canonical log line, metrics."""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from trustpack.kernel.errors import ErrorKind, TrustpackError
+from trustpack.kernel.ids import IdSource
+from trustpack.platform.system_clock import monotonic_seconds
+from trustpack.platform.telemetry import metrics
+from trustpack.platform.web.problems import respond
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_SAFE_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+_log = structlog.get_logger("trustpack.request")
+
+
+class BodyTooLarge(TrustpackError):
+    """The body is larger than any request of this service needs."""
+
+    kind = ErrorKind.TOO_LARGE
+    code = "request.body_too_large"
+    title = "The body is too large"
+    detail = "The body is larger than this service accepts."
+    next_step = "Send less; long explanations belong into the ticket."
+
+
+class RequestFrame:
+    """Pure ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, ids: IdSource, max_body_bytes: int) -> None:
+        self._app = app
+        self._ids = ids
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        offered = headers.get(b"x-request-id", b"")
+        request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else self._ids.new("req")
+        scope["trustpack.request_id"] = request_id
+        started = monotonic_seconds()
+        status = 500
+
+        async def send_framed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_SAFE_HEADERS, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            if int(headers.get(b"content-length", b"0") or b"0") > self._max_body_bytes:
+                await respond(BodyTooLarge(), request_id=request_id)(scope, receive, send_framed)
+            else:
+                await self._app(scope, self._limited(receive), send_framed)
+        finally:
+            self._note(scope, status=status, seconds=monotonic_seconds() - started)
+            structlog.contextvars.clear_contextvars()
+
+    def _limited(self, receive: Receive) -> Receive:
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                raise BodyTooLarge
+            return message
+
+        return receive_limited
+
+    def _note(self, scope: Scope, *, status: int, seconds: float) -> None:
+        # The route's template, never the path itself: paths hold ids, and an unknown path holds whatever its sender likes.
+        route = getattr(scope.get("route"), "path", "(none)")
+        metrics.HTTP_REQUESTS.labels(method=scope["method"], route=route, status=str(status)).inc()
+        metrics.HTTP_DURATION.labels(method=scope["method"], route=route).observe(seconds)
+        actor = scope.get("trustpack.actor")
+        _log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            tenant_id=actor.tenant_id if actor else None,
+            actor_id=actor.id if actor else None,
+            subject_id=scope.get("path_params", {}).get("request_id"),
+        )

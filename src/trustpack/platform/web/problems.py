@@ -1,0 +1,135 @@
+"""Every error as an RFC 9457 problem document, mapped to HTTP in this one place (architecture section 9)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from psycopg import OperationalError
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from trustpack.kernel.errors import ErrorKind, InvalidInput, NotFound, TrustpackError
+
+PROBLEM_TYPE = "application/problem+json"
+STATUS_OF_KIND: Mapping[ErrorKind, int] = {
+    ErrorKind.INVALID: 422,
+    ErrorKind.UNAUTHENTICATED: 401,
+    ErrorKind.FORBIDDEN: 403,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.CONFLICT: 409,
+    ErrorKind.LIMITED: 429,
+    ErrorKind.TOO_LARGE: 413,
+    ErrorKind.UNAVAILABLE: 503,
+}
+_TRANSIENT = (PoolTimeout, OperationalError, LockNotAvailable, DeadlockDetected, SerializationFailure, QueryCanceled)
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreUnavailable(TrustpackError):
+    """The product's own database did not answer; nothing was changed."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "platform.store_unavailable"
+    title = "The service cannot reach its database"
+    detail = "The service's database did not answer in time; nothing was changed."
+    next_step = "Try again in a few seconds; with an Idempotency-Key this is always safe."
+
+
+class MethodNotAllowed(TrustpackError):
+    """The path exists, but not for this method."""
+
+    code = "request.method_not_allowed"
+    title = "Method not allowed"
+    detail = "This path does not support this method."
+    next_step = "See /openapi.json for the methods of each path."
+
+
+def problem_document(error: TrustpackError, *, status: int, request_id: str) -> dict[str, Any]:
+    """Return the wire shape of an error: its fixed members, then its typed data."""
+    return {
+        "type": "about:blank",
+        "title": error.title,
+        "status": status,
+        "code": error.code,
+        "detail": error.detail,
+        "next_step": error.next_step,
+        "request_id": request_id,
+        **error.data,
+    }
+
+
+def problem_body(error: TrustpackError, *, request_id: str) -> tuple[int, bytes]:
+    """Return the status and the bytes of an error's answer."""
+    status = STATUS_OF_KIND[error.kind]
+    return status, json.dumps(problem_document(error, status=status, request_id=request_id), ensure_ascii=False).encode()
+
+
+def respond(error: TrustpackError, *, request_id: str, status: int | None = None) -> Response:
+    """Return the HTTP answer to an error."""
+    mapped = status or STATUS_OF_KIND[error.kind]
+    document = problem_document(error, status=mapped, request_id=request_id)
+    headers = {"WWW-Authenticate": "Bearer"} if mapped == HTTPStatus.UNAUTHORIZED else {}
+    if mapped == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "2"
+    return Response(json.dumps(document, ensure_ascii=False).encode(), mapped, headers, media_type=PROBLEM_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error with a problem document."""
+    app.add_exception_handler(TrustpackError, _on_trustpack_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    for transient in _TRANSIENT:
+        app.add_exception_handler(transient, _on_transient)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id that ties the answer, the log line and a support question together."""
+    return str(request.scope.get("trustpack.request_id", ""))
+
+
+async def _on_trustpack_error(request: Request, error: Exception) -> Response:
+    return respond(cast("TrustpackError", error), request_id=request_id_of(request))
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    faults = [
+        {"field": ".".join(str(part) for part in fault["loc"] if part != "body") or "body", "message": fault["msg"]}
+        for fault in cast("Sequence[Mapping[str, Any]]", cast("RequestValidationError", error).errors())
+    ]
+    return respond(InvalidInput(errors=faults), request_id=request_id_of(request))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    # FastAPI wraps what goes wrong while the body is read; our own error is then the cause.
+    if isinstance(error.__cause__, TrustpackError):
+        return respond(error.__cause__, request_id=request_id_of(request))
+    status = cast("HTTPException", error).status_code
+    if status == HTTPStatus.NOT_FOUND:
+        return respond(NotFound(), request_id=request_id_of(request))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return respond(MethodNotAllowed(), request_id=request_id_of(request), status=405)
+    return respond(InvalidInput("The request could not be read."), request_id=request_id_of(request), status=status)
+
+
+async def _on_transient(request: Request, error: Exception) -> Response:
+    _log.warning("store_unavailable", reason=type(error).__name__)
+    return respond(StoreUnavailable(), request_id=request_id_of(request))
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    _log.error("unexpected_error", reason=type(error).__name__, exc_info=error)
+    unexpected = TrustpackError(
+        "Something went wrong on our side; nothing was changed.", next_step="Try again, and report the request id if it stays."
+    )
+    return respond(unexpected, request_id=request_id_of(request), status=500)
