@@ -1,0 +1,96 @@
+"""Votes and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from trustpack.kernel.actor import ActorKind, Role
+from trustpack.kernel.errors import ErrorKind, TrustpackError
+
+
+class Verdict(StrEnum):
+    """What a vote says."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class VoteRefusal(StrEnum):
+    """Why a vote does not count; each flow turns it into its own named error."""
+
+    NOT_A_PERSON = "not_a_person"
+    SELF_APPROVAL = "self_approval"
+    ROLE_NOT_REQUIRED = "role_not_required"
+    ROLE_NOT_HELD = "role_not_held"
+    OTHER_TEAM = "other_team"
+    STALE_DIGEST = "stale_digest"
+    DIGEST_MISSING = "digest_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Voter:
+    """A person as they are now: what their vote may count for is decided by their roles and teams of this moment."""
+
+    id: str
+    kind: ActorKind
+    roles: frozenset[Role]
+    team_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What is voted on and by whose yes it is decided.
+
+    `self_approvable` are the roles that the requester may fill, as a stored decision says; no high-risk operation has any.
+    With `same_team_leads` a team lead's vote counts only for people of a common team.
+    """
+
+    subject_id: str
+    digest: str
+    required: tuple[Role, ...]
+    self_approvable: tuple[Role, ...]
+    requester_id: str
+    requester_team_ids: frozenset[str]
+    same_team_leads: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's vote on one digest; never changed after it was cast. `seq` is the receipt that records it."""
+
+    id: str
+    subject_id: str
+    seq: int
+    digest: str
+    digest_confirmed: bool
+    person_id: str
+    account_id: str
+    claimed_role: Role | None
+    verdict: Verdict
+    comment: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """Which person fills which required role, and which roles are still open."""
+
+    filled: Mapping[Role, str]
+    open: tuple[Role, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.open
+
+
+class AlreadyVoted(TrustpackError):
+    """One person has one vote per digest, whichever of their accounts they use."""
+
+    kind = ErrorKind.CONFLICT
+    code = "approvals.already_voted"
+    title = "You have voted already"
+    detail = "You have already voted on exactly this; a person has one vote."
+    next_step = "Wait for the other approvals, or ask the requester to cancel if your vote was a mistake."

@@ -1,0 +1,298 @@
+"""Use cases of the directory. Every change locks its subject, raises its version and leaves a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from psycopg.errors import UniqueViolation
+
+from trustpack.capabilities import ledger
+from trustpack.capabilities.directory import store
+from trustpack.capabilities.directory.model import (
+    AccountTaken,
+    AlreadyExists,
+    IssuedToken,
+    NotSignedIn,
+    Person,
+    PersonStatus,
+    Team,
+    Tenant,
+    Token,
+    UnknownName,
+)
+from trustpack.capabilities.directory.rules import (
+    DEFAULT_TOKEN_LIFETIME,
+    LAST_USE_GRAIN,
+    read_token,
+    require_may_change_role,
+    require_name,
+    token_end,
+    token_text,
+)
+from trustpack.kernel.actor import Actor, ActorKind, Role
+from trustpack.kernel.clock import format_time
+from trustpack.kernel.json_types import JsonValue
+from trustpack.platform.entropy import new_secret
+from trustpack.platform.unit_of_work import Transaction, UnitOfWork
+from trustpack.proof.canonical import digest_of
+
+people = store.people
+people_for_share = store.people_for_share
+people_with_ids = store.people_with_ids
+tokens_of = store.tokens_of
+
+
+async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bool) -> Tenant:
+    """Make the tenant that the transaction is open for. Raises `AlreadyExists`, `InvalidName`."""
+    require_name(tx.tenant_id)
+    await store.insert_tenant(tx, name=name, is_demo=is_demo)
+    await _record(tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name})
+    await _refuse_duplicates(tx)
+    return Tenant(id=tx.tenant_id, version=1, status="active", name=name, is_demo=is_demo)
+
+
+async def add_person(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    handle: str,
+    display_name: str,
+    kind: ActorKind = ActorKind.PERSON,
+    roles: frozenset[Role] = frozenset(),
+    account_id: str | None = None,
+) -> Person:
+    """Add a person (or bot) with a first account, new unless `account_id` names one. Raises `AlreadyExists`, `AccountTaken`."""
+    person = Person(
+        id=tx.new_id("usr"),
+        version=1,
+        status=PersonStatus.ACTIVE,
+        handle=require_name(handle),
+        display_name=display_name,
+        kind=kind,
+        roles=roles,
+        team_ids=frozenset(),
+    )
+    account = account_id or tx.new_id("acc")
+    await store.insert_person(tx, person)
+    await _refuse_duplicates(tx)
+    await store.insert_account(tx, account)
+    await store.insert_person_account(tx, account_id=account, person=person)
+    payload: dict[str, JsonValue] = {"kind": kind.value, "roles": sorted(roles), "account": account}
+    await _record(
+        tx,
+        actor,
+        ("person", person.id, 1),
+        ("added", person.status),
+        payload,
+        personal={"handle": handle, "display_name": display_name},
+    )
+    await _refuse_duplicates(tx, AccountTaken)
+    return person
+
+
+async def link_account(tx: Transaction, actor: Actor, *, handle: str, account_id: str | None = None) -> str:
+    """Give a person one more account and return its id; they stay one person for every rule. Raises `AccountTaken`."""
+    person = await _locked_person(tx, handle)
+    account = account_id or tx.new_id("acc")
+    await store.insert_account(tx, account)
+    changed = replace(person, version=person.version + 1)
+    await store.update_person(tx, changed)
+    await store.insert_person_account(tx, account_id=account, person=changed)
+    await _record(tx, actor, ("person", person.id, changed.version), ("account_linked", person.status), {"account": account})
+    await _refuse_duplicates(tx, AccountTaken)
+    return account
+
+
+async def change_role(tx: Transaction, actor: Actor, *, handle: str, role: Role, grant: bool) -> Person:
+    """Give or take a role. Raises `OwnApprovalRoleForbidden`, `UnknownName`. Guarantee: no change, no receipt."""
+    person = await _locked_person(tx, handle)
+    require_may_change_role(actor, person, role, grant=grant)
+    roles = person.roles | {role} if grant else person.roles - {role}
+    if roles == person.roles:
+        return person
+    changed = replace(person, version=person.version + 1, roles=roles)
+    await store.update_person(tx, changed)
+    action = "role_granted" if grant else "role_revoked"
+    await _record(tx, actor, ("person", person.id, changed.version), (action, person.status), {"role": role.value})
+    return changed
+
+
+async def set_person_status(tx: Transaction, actor: Actor, *, handle: str, status: PersonStatus) -> Person:
+    """Let a person act, or stop them from acting; their tokens count only while they are active. Raises `UnknownName`."""
+    person = await _locked_person(tx, handle)
+    if person.status == status:
+        return person
+    changed = replace(person, version=person.version + 1, status=status)
+    await store.update_person(tx, changed)
+    action = "reactivated" if status == PersonStatus.ACTIVE else "deactivated"
+    await _record(tx, actor, ("person", person.id, changed.version), (action, status), {})
+    return changed
+
+
+async def add_team(tx: Transaction, actor: Actor, *, name: str) -> Team:
+    """Add a team. Raises `AlreadyExists`, `InvalidName`."""
+    team = Team(id=tx.new_id("team"), version=1, status="active", name=require_name(name))
+    await store.insert_team(tx, team)
+    await _record(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
+    await _refuse_duplicates(tx)
+    return team
+
+
+async def team_by_name(tx: Transaction, name: str) -> Team:
+    """Return a team. Raises `UnknownName`."""
+    team = await store.team_by_name(tx, name)
+    if team is None:
+        raise UnknownName(f"There is no team called {name}.")
+    return team
+
+
+async def join_team(tx: Transaction, actor: Actor, *, handle: str, team: str, join: bool = True) -> Person:
+    """Add a person to a team, or take them out of it. Raises `UnknownName`. Guarantee: no change, no receipt."""
+    person = await _locked_person(tx, handle)
+    team_id = (await team_by_name(tx, team)).id
+    team_ids = person.team_ids | {team_id} if join else person.team_ids - {team_id}
+    if team_ids == person.team_ids:
+        return person
+    changed = replace(person, version=person.version + 1, team_ids=team_ids)
+    await store.update_person(tx, changed)
+    action = "team_joined" if join else "team_left"
+    await _record(tx, actor, ("person", person.id, changed.version), (action, person.status), {"team": team_id})
+    return changed
+
+
+async def issue_token(
+    tx: Transaction,
+    actor: Actor,
+    *,
+    handle: str,
+    label: str,
+    lifetime: timedelta = DEFAULT_TOKEN_LIFETIME,
+    account_id: str | None = None,
+) -> IssuedToken:
+    """Make an API token for one of a person's accounts (the first, unless named); its secret is returned here only.
+
+    Raises `UnknownName`.
+    """
+    person = await person_by_handle(tx, handle)
+    accounts = await store.accounts_of(tx, person.id)
+    account = account_id or accounts[0]
+    if account not in accounts:
+        raise UnknownName(f"{handle} has no account {account}.")
+    secret = token_text(tx.tenant_id, new_secret())
+    token = Token(
+        id=tx.new_id("tok"),
+        version=1,
+        status="active",
+        person_id=person.id,
+        account_id=account,
+        label=label,
+        created_at=tx.now,
+        expires_at=token_end(tx.now, lifetime),
+        last_used_at=None,
+    )
+    await store.insert_token(tx, token, digest=digest_of(secret.encode()))
+    payload: dict[str, JsonValue] = {"person": person.id, "account": account, "expires_at": format_time(token.expires_at)}
+    await _record(tx, actor, ("token", token.id, 1), ("issued", token.status), payload, personal={"label": label})
+    return IssuedToken(id=token.id, secret=secret, expires_at=token.expires_at)
+
+
+async def revoke_token(tx: Transaction, actor: Actor, *, token_id: str) -> None:
+    """End a token at once. Raises `UnknownName`. Guarantee: revoking twice changes nothing."""
+    token = await store.lock_token(tx, token_id)
+    if token is None:
+        raise UnknownName(f"There is no token {token_id}.")
+    if token.status == "revoked":
+        return
+    await store.update_token(tx, token_id=token_id, version=token.version + 1, status="revoked")
+    await _record(tx, actor, ("token", token_id, token.version + 1), ("revoked", "revoked"), {})
+
+
+async def authenticate(unit_of_work: UnitOfWork, token: str) -> Actor:
+    """Return who holds a bearer token, with their roles and teams as of now. Raises `NotSignedIn`."""
+    tenant_id, digest = read_token(token)
+    async with unit_of_work.transaction(tenant_id) as tx:
+        row = await store.signed_in(tx, digest)
+        if row is None:
+            raise NotSignedIn
+        if row["last_used_at"] is None or tx.now - row["last_used_at"] > LAST_USE_GRAIN:
+            await store.note_use(tx, token_id=row["token_id"], moment=tx.now)
+    return Actor(
+        tenant_id=tenant_id,
+        id=row["id"],
+        kind=ActorKind(row["kind"]),
+        handle=row["handle"],
+        account_id=row["account_id"],
+        roles=frozenset(Role(role) for role in row["roles"]),
+        team_ids=frozenset(row["team_ids"]),
+    )
+
+
+async def person_by_handle(tx: Transaction, handle: str) -> Person:
+    """Return a person. Raises `UnknownName`."""
+    person = await store.person_by_handle(tx, handle)
+    if person is None:
+        raise UnknownName(f"There is nobody called {handle}.")
+    return person
+
+
+async def people_with_any_role(tx: Transaction, roles: Sequence[Role]) -> tuple[Person, ...]:
+    """Return the active people who hold one of the roles."""
+    wanted = frozenset(roles)
+    everybody = await store.people(tx)
+    return tuple(
+        person
+        for person in everybody
+        if person.roles & wanted and person.status == PersonStatus.ACTIVE and person.kind == ActorKind.PERSON
+    )
+
+
+async def handles_of(tx: Transaction, person_ids: Sequence[str]) -> dict[str, str]:
+    """Return the handle of each person by id; ids that are not people's are left out."""
+    return {person.id: person.handle for person in await store.people_with_ids(tx, sorted(set(person_ids)))}
+
+
+async def is_demo_tenant(tx: Transaction) -> bool | None:
+    """Say whether the tenant is marked as demo; None if it does not exist."""
+    tenant = await store.find_tenant(tx)
+    return tenant.is_demo if tenant is not None else None
+
+
+async def _locked_person(tx: Transaction, handle: str) -> Person:
+    found = await person_by_handle(tx, handle)
+    person = await store.lock_person(tx, found.id)
+    assert person is not None  # people are never deleted
+    return person
+
+
+async def _refuse_duplicates(tx: Transaction, error: type[AlreadyExists | AccountTaken] = AlreadyExists) -> None:
+    try:
+        await tx.flush()
+    except UniqueViolation as violation:
+        raise error from violation
+
+
+async def _record(
+    tx: Transaction,
+    actor: Actor,
+    subject: tuple[str, str, int],
+    change: tuple[str, str],
+    payload: dict[str, JsonValue],
+    *,
+    personal: dict[str, JsonValue] | None = None,
+) -> None:
+    """Write the receipt of `subject` (kind, id, version) after `change` (action, state)."""
+    kind, subject_id, version = subject
+    action, state = change
+    transition = ledger.Transition(
+        subject_kind=kind,
+        subject_id=subject_id,
+        version=version,
+        action=action,
+        state=state,
+        actor=actor,
+        payload=payload,
+        personal=personal or {},
+    )
+    await ledger.record(tx, transition)

@@ -1,0 +1,87 @@
+"""Receipts, disclosures and the outbox in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from trustpack.capabilities.ledger.model import Receipt, Transition
+from trustpack.platform.unit_of_work import Transaction
+from trustpack.proof.canonical import canonical_bytes
+from trustpack.proof.commitments import Disclosure
+
+
+async def head_digest(tx: Transaction, *, subject_id: str, seq: int) -> str | None:
+    """Return the digest of one receipt of a subject, or None."""
+    row = await tx.fetch_one(
+        "SELECT digest FROM trustpack.receipts WHERE tenant_id = %(tenant)s AND subject_id = %(subject)s AND seq = %(seq)s",
+        {"tenant": tx.tenant_id, "subject": subject_id, "seq": seq},
+    )
+    return row["digest"] if row is not None else None
+
+
+async def insert_receipt(tx: Transaction, receipt: Receipt, *, transition: Transition, occurred_at: datetime) -> None:
+    """Store a receipt and put it into the outbox of the tenant's log, in one statement."""
+    await tx.write(
+        "WITH receipt AS (INSERT INTO trustpack.receipts"
+        " (tenant_id, id, subject_id, subject_kind, seq, action, state, actor_id, occurred_at, body, digest, prev_hash)"
+        " VALUES (%(tenant)s, %(id)s, %(subject)s, %(kind)s, %(seq)s, %(action)s, %(state)s, %(actor)s, %(occurred_at)s,"
+        " %(body)s, %(digest)s, %(prev_hash)s) RETURNING tenant_id, id)"
+        " INSERT INTO trustpack.log_outbox (tenant_id, receipt_id) SELECT tenant_id, id FROM receipt",
+        {
+            "tenant": tx.tenant_id,
+            "id": receipt.id,
+            "subject": receipt.subject_id,
+            "kind": transition.subject_kind,
+            "seq": receipt.seq,
+            "action": receipt.action,
+            "state": receipt.state,
+            "actor": transition.actor.id,
+            "occurred_at": occurred_at,
+            "body": receipt.body,
+            "digest": receipt.digest,
+            "prev_hash": receipt.prev_hash,
+        },
+    )
+
+
+async def insert_disclosures(tx: Transaction, *, receipt_id: str, disclosures: Sequence[Disclosure]) -> None:
+    """Store what opens the commitments of a receipt."""
+    await tx.write(
+        "INSERT INTO trustpack.disclosures (tenant_id, receipt_id, path, salt, value)"
+        " SELECT %(tenant)s, %(receipt)s, d.path, d.salt, d.value"
+        " FROM unnest(%(paths)s::text[], %(salts)s::bytea[], %(values)s::bytea[]) AS d (path, salt, value)",
+        {
+            "tenant": tx.tenant_id,
+            "receipt": receipt_id,
+            "paths": [entry.path for entry in disclosures],
+            "salts": [entry.salt for entry in disclosures],
+            "values": [canonical_bytes(entry.value) for entry in disclosures],
+        },
+    )
+
+
+async def receipts_of(tx: Transaction, subject_id: str) -> tuple[Receipt, ...]:
+    """Return every receipt of a subject in order."""
+    rows = await tx.fetch_all(
+        "SELECT id, subject_id, seq, action, state, body, digest, prev_hash FROM trustpack.receipts"
+        " WHERE tenant_id = %(tenant)s AND subject_id = %(subject)s ORDER BY seq",
+        {"tenant": tx.tenant_id, "subject": subject_id},
+    )
+    return tuple(Receipt(**row) for row in rows)
+
+
+async def disclosures_of(tx: Transaction, subject_id: str) -> dict[str, tuple[Disclosure, ...]]:
+    """Return what opens the commitments of a subject's receipts, by receipt id."""
+    rows = await tx.fetch_all(
+        "SELECT d.receipt_id, d.path, d.salt, d.value FROM trustpack.disclosures d"
+        " JOIN trustpack.receipts r ON r.tenant_id = d.tenant_id AND r.id = d.receipt_id"
+        " WHERE r.tenant_id = %(tenant)s AND r.subject_id = %(subject)s ORDER BY r.seq, d.path",
+        {"tenant": tx.tenant_id, "subject": subject_id},
+    )
+    found: dict[str, tuple[Disclosure, ...]] = {}
+    for row in rows:
+        entry = Disclosure(path=row["path"], value=json.loads(row["value"]), salt=row["salt"])
+        found[row["receipt_id"]] = (*found.get(row["receipt_id"], ()), entry)
+    return found

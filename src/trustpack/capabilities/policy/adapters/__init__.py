@@ -1,0 +1,1 @@
+"""The two policy engines and the files that their rules come from."""
