@@ -1,0 +1,11 @@
+"""High-risk operations: temporary access that is asked for, decided, approved, carried out, and taken back by itself.
+
+Owns: requests and their states, targets and their adapters, executions, grants and the proof of their end.
+Does not own: the policy that decides, the votes, the receipts, or the evidence file of a case.
+"""
+
+from trustpack.capabilities.operations.model import Case, HighRiskRequest, Status, Target
+from trustpack.capabilities.operations.rules.effects import read_effect
+from trustpack.capabilities.operations.service.reading import find_readable, load_case, present, view_of
+
+__all__ = ["Case", "HighRiskRequest", "Status", "Target", "find_readable", "load_case", "present", "read_effect", "view_of"]

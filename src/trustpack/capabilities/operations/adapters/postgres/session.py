@@ -1,0 +1,94 @@
+"""A session of the service login on a target, and calls of the functions installed there."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, cast
+
+import psycopg
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import make_conninfo
+
+from trustpack.capabilities.operations.adapters.postgres.failures import failed_call, failed_connection
+from trustpack.capabilities.operations.adapters.postgres.names import installed_names
+from trustpack.capabilities.operations.model import TargetDefinition
+from trustpack.kernel.json_types import JsonObject
+
+APPLICATION_NAME: Final = "trustpack"
+_STATEMENT_SECONDS: Final = 30
+"""Longer than any lock wait or kill inside the functions; the server gives up first, so that its answer is known."""
+_ANSWER_SECONDS: Final = _STATEMENT_SECONDS + 5
+_SETTINGS: Final = sql.SQL(
+    "select pg_catalog.set_config('statement_timeout', {}, false),"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)"
+).format(sql.Literal(f"{_STATEMENT_SECONDS}s"))
+
+
+class TargetSession:
+    """One open session on one target. Every failure leaves it as a named error (`failures`)."""
+
+    def __init__(self, conn: AsyncConnection[Any], definition: TargetDefinition) -> None:
+        self.conn = conn
+        self._api = installed_names(definition.name).api
+
+    async def call(self, function: str, *arguments: object) -> JsonObject:
+        """Execute an installed function; return its answer. Raises `TargetUnavailable`, `TargetRefused`, `TargetNotPrepared`."""
+        placeholders = sql.SQL(", ").join(sql.Placeholder() * len(arguments))
+        query = sql.SQL("select {}({})").format(sql.Identifier(self._api, function), placeholders)
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                cursor = await self.conn.execute(query, arguments)
+                row = await cursor.fetchone()
+        except (psycopg.Error, OSError) as error:
+            # `from None`: the original's text can repeat a statement with a verifier.
+            raise failed_call(error) from None
+        return cast(JsonObject, row[0]) if row is not None else {}
+
+    def make_verifier(self, *, role_name: str, password: str) -> str:
+        """Return the SCRAM-SHA-256 verifier of a password, made by libpq in this process."""
+        return self.conn.pgconn.encrypt_password(password.encode(), role_name.encode(), b"scram-sha-256").decode()
+
+
+@asynccontextmanager
+async def open_session(
+    definition: TargetDefinition, *, dsn: str, connect_timeout_seconds: float, database: str | None = None
+) -> AsyncIterator[TargetSession]:
+    """Open a session, each statement its own transaction; `database` replaces the one of the connection string.
+
+    Raises `TargetUnavailable`.
+    """
+    try:
+        # libpq counts whole seconds per host, and takes 1 for 2; the outer limit is the one that was asked for.
+        async with asyncio.timeout(connect_timeout_seconds):
+            replaced = {} if database is None else {"dbname": database}
+            conn = await AsyncConnection.connect(
+                make_conninfo(
+                    dsn, **replaced, connect_timeout=math.ceil(connect_timeout_seconds), application_name=APPLICATION_NAME
+                ),
+                autocommit=True,
+                prepare_threshold=None,
+            )
+            await conn.execute(_SETTINGS)
+    except (psycopg.Error, OSError) as error:
+        raise failed_connection(error) from None
+    try:
+        yield TargetSession(conn, definition)
+    finally:
+        await conn.close()
+
+
+@asynccontextmanager
+async def holding_turn(session: TargetSession, *, role_name: str) -> AsyncIterator[None]:
+    """Keep other reverts of the role out, on whatever machine they run; a crash of ours lets them in again.
+
+    Raises `TargetUnavailable` when another revert holds the turn for too long.
+    """
+    try:
+        async with session.conn.transaction():
+            await session.call("take_turn", role_name)
+            yield
+    except psycopg.Error as error:
+        raise failed_call(error) from None

@@ -1,0 +1,135 @@
+-- 7. Saying what stands here.
+set local role {provisioner};
+
+-- A digest of every object of ours with its definition, owner and rights; default rights count the same written out or not.
+-- `target install` keeps it, `target check` compares.
+create function {state}.current_objects_digest() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
+as $body$
+  with place as (
+         select oid, nspname, nspowner, nspacl from pg_catalog.pg_namespace where nspname in ({views_name}, {state_name}, {api_name})),
+       relation as (
+         select * from pg_catalog.pg_class where relnamespace in (select oid from place) and relkind in ('r', 'v', 'm', 'f', 'p'))
+  select encode(sha256(convert_to(string_agg(line, chr(10) order by line collate "C"), 'UTF8')), 'hex') from (
+    select concat_ws('|', 'schema', nspname, nspowner::regrole, coalesce(nspacl, acldefault('n', nspowner))) as line from place
+    union all
+    select concat_ws('|', 'relation', oid::regclass, relkind, relowner::regrole, coalesce(relacl, acldefault('r', relowner)), reloptions,
+                     relrowsecurity, pg_get_viewdef(oid))
+      from relation
+    union all
+    select concat_ws('|', 'column', attrelid::regclass, attnum, attname, attacl, format_type(atttypid, atttypmod))
+      from pg_catalog.pg_attribute where attrelid in (select oid from relation) and attnum > 0 and not attisdropped
+    union all
+    select concat_ws('|', 'function', oid::regprocedure, proowner::regrole, coalesce(proacl, acldefault('f', proowner)), pg_get_functiondef(oid))
+      from pg_catalog.pg_proc where pronamespace in (select oid from place)
+    union all
+    select concat_ws('|', 'trigger', tgrelid::regclass, pg_get_triggerdef(oid))
+      from pg_catalog.pg_trigger where tgrelid in (select oid from relation)
+    union all
+    select concat_ws('|', 'rule', ev_class::regclass, pg_get_ruledef(oid))
+      from pg_catalog.pg_rewrite where ev_class in (select oid from relation)
+    union all
+    select concat_ws('|', 'role', rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolinherit,
+                     rolconfig)
+      from pg_catalog.pg_roles where rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name}, {killer_name})
+  ) as lines
+$body$;
+
+-- The same with settings, memberships and rights on everything else: grants and their ends leave it as it is, a change of any
+-- definition, right or role does not.
+create function {api}.definitions_digest() returns text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $body$
+  with fixed as (
+    select oid from pg_catalog.pg_roles where rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name}, {killer_name}))
+  select encode(sha256(convert_to(string_agg(line, chr(10) order by line collate "C"), 'UTF8')), 'hex') from (
+    select concat_ws('|', 'objects', {state}.current_objects_digest()) as line
+    union all
+    select concat_ws('|', 'settings', settings::text) from {state}.settings
+    union all
+    select concat_ws('|', 'scope', scope) from {state}.scopes
+    union all
+    select concat_ws('|', 'member', roleid::regrole, member::regrole, admin_option)
+      from pg_catalog.pg_auth_members
+     where (roleid in (select oid from fixed) or member in (select oid from fixed))
+       and not {state}.is_grantee_name(member::regrole::text) and not {state}.is_grantee_name(roleid::regrole::text)
+    union all
+    select concat_ws('|', 'right', dependency.deptype, dependency.refobjid::regrole,
+                     (pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid)).identity)
+      from pg_catalog.pg_shdepend as dependency join pg_catalog.pg_database as here on here.oid = dependency.dbid
+     where here.datname = current_database() and dependency.refclassid = 'pg_catalog.pg_authid'::regclass
+       and dependency.refobjid in (select oid from fixed)
+  ) as lines
+$body$;
+
+-- Which system this is. Nothing here changes with a minor version, a restart, or a grant.
+create function {api}.identify() returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $body$
+declare
+  system_identifier text;
+begin
+  begin
+    select control.system_identifier::text into system_identifier from pg_control_system() as control;
+  exception when insufficient_privilege then
+    system_identifier := null;    -- some managed servers keep it to themselves
+  end;
+  return jsonb_build_object(
+    'system_identifier', system_identifier,
+    'database', current_database(),
+    'database_oid', (select oid::bigint from pg_catalog.pg_database where datname = current_database()),
+    'server_major_version', current_setting('server_version_num')::integer / 10000,
+    'layout', (select layout from {state}.settings),
+    'definition_digest', (select definition_digest from {state}.settings),
+    'installation_digest', 'sha256:' || {api}.definitions_digest(),
+    'views', (select coalesce(jsonb_object_agg(view.relname, (
+                select jsonb_agg(attname order by attnum) from pg_catalog.pg_attribute
+                 where attrelid = view.oid and attnum > 0 and not attisdropped)), jsonb_build_object())
+                from pg_catalog.pg_class as view
+               where view.relnamespace = {views_name}::regnamespace and view.relkind = 'v'));
+end
+$body$;
+
+-- Every temporary role of the cluster that this target knows or ought to, and what does not fit together.
+create function {api}.inventory() returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+as $body$
+declare
+  password_changed jsonb;
+begin
+  if to_regprocedure({verifier_digest_signature}) is not null then    -- only a superuser can install it
+    execute $query$
+      select coalesce(jsonb_agg(role_name order by role_name), '[]') from {state}.grants
+       where dropped_at is null and expires_at > clock_timestamp()
+         and {state}.current_verifier_digest(role_name) is distinct from verifier_digest $query$ into password_changed;
+  end if;
+  perform pg_stat_clear_snapshot();
+  return (
+    with activity as materialized (select pid, usesysid from pg_catalog.pg_stat_activity where usesysid is not null)
+    select jsonb_build_object(
+      'at', clock_timestamp(),
+      'roles', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'name', role.rolname, 'oid', role.oid::bigint, 'known', held.role_name is not null, 'scope', held.scope,
+            'expires_at', held.expires_at, 'can_login', role.rolcanlogin,
+            'in_group', pg_has_role(role.oid, {reader_name}::regrole, 'usage'),
+            'sessions', (select count(*) from activity where usesysid = role.oid)) order by role.rolname), '[]')
+          from pg_catalog.pg_roles as role
+          left join {state}.grants as held on held.role_oid = role.oid and held.role_name = role.rolname and held.dropped_at is null
+         where held.role_name is not null
+            or (role.rolname <> {provisioner_name} and not role.rolsuper and pg_has_role(role.oid, {reader_name}::regrole, 'usage')
+                and role.rolname <> {reader_name})),
+      'missing', (select coalesce(jsonb_agg(held.role_name order by held.role_name), '[]') from {state}.grants as held
+                   where held.dropped_at is null and not {state}.role_is_ours(held)),
+      'orphan_sessions', (select coalesce(jsonb_agg(jsonb_build_object('pid', pid, 'role_oid', usesysid::bigint) order by pid), '[]')
+                            from activity where not exists (select from pg_catalog.pg_roles where oid = usesysid)),
+      'password_changed', password_changed));
+end
+$body$;
+reset role;

@@ -1,0 +1,35 @@
+"""What a grant does on the target, written for the people who approve it. Guarantee: pure, deterministic, no secret."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from trustpack.capabilities.operations.adapters.postgres.names import installed_names
+from trustpack.capabilities.operations.model import GrantOrder, TargetDefinition, TargetTable
+from trustpack.capabilities.operations.rules.target_definition import view_names
+
+
+def grant_statements(definition: TargetDefinition, order: GrantOrder) -> tuple[str, ...]:
+    """Return the statements of the grant, then for each view what the role will see through it."""
+    names = installed_names(definition.name)
+    role, reader, views = sql.Identifier(order.role_name), sql.Identifier(names.reader), sql.Identifier(names.views)
+    created = sql.SQL(
+        "create role {role} login inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls connection limit {limit} "
+        "password null valid until (clock of the target + {seconds} seconds)"
+    ).format(role=role, limit=sql.Literal(order.connection_limit), seconds=sql.Literal(order.duration_seconds))
+    granted = sql.SQL("grant {reader} to {role}").format(reader=reader, role=role)
+    pointed = sql.SQL("alter role {role} set search_path = {views}").format(role=role, views=views)
+    shown = [
+        _shown(table, view=sql.Identifier(names.views, view).as_string(None), order=order)
+        for table, view in zip(definition.tables, view_names(definition.tables), strict=True)
+    ]
+    return (*(statement.as_string(None) for statement in (created, granted, pointed)), *shown)
+
+
+def _shown(table: TargetTable, *, view: str, order: GrantOrder) -> str:
+    """Return one line of comment: no name can hold a line break (`target.schema.json`)."""
+    base = sql.Identifier(table.schema, table.name).as_string(None)
+    condition = sql.SQL("{} = {}").format(sql.Identifier(table.tenant_column), sql.Literal(order.scope)).as_string(None)
+    columns = [f"all columns except {', '.join(table.hidden_columns)}" if table.hidden_columns else "all columns"]
+    columns += [f"{column} masked as {mask.value}" for column, mask in sorted(table.masked_columns.items())]
+    return f"-- {view} shows {base} where {condition}, for {order.duration_seconds} seconds: {'; '.join(columns)}"

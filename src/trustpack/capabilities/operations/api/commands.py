@@ -1,0 +1,137 @@
+"""Routes that change something: parse, authorise, open one unit of work, call the use case, present."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from trustpack.capabilities.operations.api.answering import PREFIX, PROBLEMS, TAG, AtDesk, answer_json, answer_with
+from trustpack.capabilities.operations.api.shapes import (
+    ApproveBody,
+    CancelBody,
+    CredentialsAnswer,
+    CredentialsBody,
+    RejectBody,
+    RequestAnswer,
+    RequestBody,
+    RevertBody,
+)
+from trustpack.capabilities.operations.model import HighRiskRequest, Refused, WrongState
+from trustpack.capabilities.operations.service import creating, credentials, executing, reverting, voting
+from trustpack.capabilities.policy import DecisionMode
+from trustpack.kernel.clock import format_time
+from trustpack.platform.web.idempotency import Reply, claim, forget, keep
+from trustpack.platform.web.routing import StrictRoute
+
+router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEMS)
+_STILL_WORKING: dict[int | str, dict[str, Any]] = {
+    202: {"model": RequestAnswer, "description": "The target is still being worked on; read the request to see how it went"}
+}
+_PREPARATIONS = 5
+"""An execution is prepared again when the request moved meanwhile; more often than this means a fight, and a 409."""
+
+
+@router.post("/requests", status_code=201, response_model=RequestAnswer, summary="Ask for a high-risk operation")
+async def create_request(body: RequestBody, desk: AtDesk) -> Response:
+    """Put a request to policy and store what came of it."""
+    operations, actor = desk.operations, desk.actor
+    proposal = await creating.propose(operations, actor, body.to_new_request(), mode=DecisionMode.ENFORCE)
+    return await desk.decide(lambda tx: creating.create_request(tx, operations, actor, proposal), status=HTTPStatus.CREATED)
+
+
+@router.post("/requests/{request_id}/approve", response_model=RequestAnswer, summary="Vote yes on exactly what was shown")
+async def approve_request(request_id: str, body: ApproveBody, desk: AtDesk) -> Response:
+    """Record one person's yes; the request is approved once different people fill every required role."""
+    return await desk.decide(
+        lambda tx: voting.approve(
+            tx,
+            desk.operations,
+            desk.actor,
+            request_id,
+            digest=body.effect_digest,
+            comment=body.comment,
+            role=body.role,
+        )
+    )
+
+
+@router.post("/requests/{request_id}/reject", response_model=RequestAnswer, summary="Vote no, which ends the request")
+async def reject_request(request_id: str, body: RejectBody, desk: AtDesk) -> Response:
+    """End a request with one person's no."""
+    return await desk.decide(lambda tx: voting.reject(tx, desk.operations, desk.actor, request_id, reason=body.reason))
+
+
+@router.post("/requests/{request_id}/cancel", response_model=RequestAnswer, summary="Take a request back before execution")
+async def cancel_request(request_id: str, desk: AtDesk, body: CancelBody | None = None) -> Response:
+    """End a request before its execution, by its requester."""
+    reason = body.reason if body is not None else None
+    return await desk.decide(lambda tx: voting.cancel(tx, desk.actor, request_id, reason=reason))
+
+
+@router.post(
+    "/requests/{request_id}/execute",
+    response_model=RequestAnswer,
+    responses=_STILL_WORKING,
+    summary="Carry the approved effect out",
+)
+async def execute_request(request_id: str, desk: AtDesk) -> Response:
+    """Check everything once more, commit the intent, carry it out, and answer with how it went."""
+    for _ in range(_PREPARATIONS):
+        prepared = await executing.prepare_execution(desk.operations, desk.actor, request_id)
+        async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+            if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
+                # A key without a status belongs to an execution under way: its answer is how the request stands now.
+                return answer_with(kept if kept.status else await desk.standing(tx, request_id))
+            outcome = await executing.start_execution(tx, desk.operations, desk.actor, request_id, prepared)
+            if isinstance(outcome, HighRiskRequest | Refused):
+                reply = await desk.reply_to(tx, outcome)
+                await keep(tx, desk.key, reply)
+                return answer_with(reply)
+            if isinstance(outcome, executing.Moved):
+                await forget(tx, desk.key)
+        if isinstance(outcome, executing.Started):
+            return await desk.run(outcome.job, request_id)
+    raise WrongState("The request keeps changing while it is being executed.")
+
+
+@router.post("/requests/{request_id}/credentials", response_model=CredentialsAnswer, summary="Get credentials, once")
+async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody | None = None) -> Response:
+    """Make credentials for the active access and show them this once."""
+    rotate = body is not None and body.rotate
+    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+        if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
+            return answer_with(kept)
+        claimed = await credentials.claim_credentials(tx, desk.actor, request_id, rotate=rotate)
+        if isinstance(claimed, Refused):
+            reply = await desk.reply_to(tx, claimed)
+            await keep(tx, desk.key, reply)
+            return answer_with(reply)
+        await keep(tx, desk.key, Reply(status=HTTPStatus.OK, body=b"", holds_secret=True))
+    made = await credentials.make_credentials(desk.operations, desk.actor, claimed)
+    return answer_json(
+        {
+            "host": made.details.host,
+            "port": made.details.port,
+            "database": made.details.database,
+            "user": made.user,
+            "password": made.password,
+            "uri": made.uri,
+            "expires_at": format_time(made.expires_at),
+        }
+    )
+
+
+@router.post("/requests/{request_id}/revert", response_model=RequestAnswer, responses=_STILL_WORKING, summary="End access early")
+async def revert_request(request_id: str, body: RevertBody, desk: AtDesk) -> Response:
+    """End access now, and answer with the proof or with what stands in its way."""
+    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+        if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
+            return answer_with(kept if kept.status else await desk.standing(tx, request_id))
+        outcome = await reverting.start_revert(tx, desk.actor, request_id, reason=body.reason)
+        if isinstance(outcome, Refused):
+            reply = await desk.reply_to(tx, outcome)
+            await keep(tx, desk.key, reply)
+            return answer_with(reply)
+    return await desk.run(outcome, request_id)

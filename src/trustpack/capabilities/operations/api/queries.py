@@ -1,0 +1,75 @@
+"""Routes that change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from trustpack.capabilities.operations.api.answering import PREFIX, PROBLEMS, TAG, AtDesk, answer_json
+from trustpack.capabilities.operations.api.shapes import PreviewAnswer, ReceiptsAnswer, RequestAnswer, RequestBody, RequestPage
+from trustpack.capabilities.operations.model import Status
+from trustpack.capabilities.operations.service import creating, reading
+from trustpack.capabilities.operations.store.requests import RequestFilter
+from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from trustpack.platform.web.routing import StrictRoute
+
+router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The filters of the list, as they stand in the URL."""
+
+    status: Annotated[Status | None, Query()] = None
+    type: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Z_]+$")] = None
+    requester: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z][a-z0-9_-]*$", description="An id or a handle.")] = None
+    created_after: Annotated[datetime | None, Query()] = None
+    created_before: Annotated[datetime | None, Query()] = None
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[str | None, Query(max_length=200)] = None
+
+    def to_filter(self) -> RequestFilter:
+        """Return the filter of the store; one row more than asked for tells whether a next page exists."""
+        return RequestFilter(
+            status=self.status.value if self.status else None,
+            type=self.type,
+            requester_id=self.requester,
+            created_after=self.created_after,
+            created_before=self.created_before,
+            before_id=decode_cursor(self.cursor),
+            limit=self.limit + 1,
+        )
+
+
+@router.post("/requests/preview", response_model=PreviewAnswer, summary="Say what would be needed; create nothing")
+async def preview_request(body: RequestBody, desk: AtDesk) -> Response:
+    """Answer what policy would say, which approvals it would need, and who could give them."""
+    return answer_json(await creating.preview(desk.operations, desk.actor, body.to_new_request()))
+
+
+@router.get("/requests", response_model=RequestPage, summary="List requests, newest first")
+async def list_requests(query: Annotated[ListQuery, Depends()], desk: AtDesk) -> Response:
+    """List what the caller may read, filtered, a page at a time."""
+    wanted = query.to_filter()
+    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+        views = await reading.list_requests(tx, desk.actor, wanted)
+    page = views[: query.limit]
+    following = encode_cursor(page[-1].request.id) if len(views) > query.limit else None
+    return answer_json({"items": [reading.present(view) for view in page], "next_cursor": following})
+
+
+@router.get("/requests/{request_id}", response_model=RequestAnswer, summary="Read one request")
+async def read_request(request_id: str, desk: AtDesk) -> Response:
+    """Return a request as it stands."""
+    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+        return answer_json(reading.present(await reading.read_request(tx, desk.actor, request_id)))
+
+
+@router.get("/requests/{request_id}/receipts", response_model=ReceiptsAnswer, summary="Read a request's receipts")
+async def read_receipts(request_id: str, desk: AtDesk) -> Response:
+    """Return every receipt of a request in order."""
+    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
+        return answer_json({"items": await reading.read_receipts(tx, desk.actor, request_id)})

@@ -1,0 +1,181 @@
+"""What goes over the wire: request bodies, strictly, and the shape of answers for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, StringConstraints, model_validator
+
+from trustpack.capabilities.operations.model import NewRequest
+from trustpack.kernel.actor import Role
+from trustpack.platform.web.routing import Body
+
+JUSTIFICATION_BYTES = 4096
+LONGEST_DURATION_SECONDS = 2**31 - 1
+"""A bound on form only: what is too long is for policy to say, so that the refusal is on record."""
+_WITHOUT_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_ONE_VISIBLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$"
+"""A scope stands in the statements that people approve: no line break, nothing invisible, nothing that turns the text around."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ScopeValue = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_VISIBLE_LINE)]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_WITHOUT_CONTROLS)
+]
+Ticket = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Duration = Annotated[int, Field(gt=0, le=LONGEST_DURATION_SECONDS)]
+
+
+class _Scope(Body):
+    tenant: ScopeValue
+
+
+class _TargetChoice(Body):
+    database: Name
+    scope: _Scope
+
+
+class RequestBody(Body):
+    """What a requester asks for: exactly one of `duration_minutes` and `duration_seconds`."""
+
+    type: Literal["TEMP_DB_READ_ACCESS"]
+    environment: Name
+    target: _TargetChoice
+    duration_minutes: Duration | None = None
+    duration_seconds: Duration | None = None
+    justification: Text
+    ticket: Ticket | None = None
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> RequestBody:
+        if (self.duration_minutes is None) == (self.duration_seconds is None):
+            raise ValueError("give exactly one of duration_minutes and duration_seconds")
+        if len(self.justification.encode()) > JUSTIFICATION_BYTES:
+            raise ValueError(f"justification is longer than {JUSTIFICATION_BYTES} bytes")
+        return self
+
+    def to_new_request(self) -> NewRequest:
+        """Return the request as the flow knows it, in seconds."""
+        seconds = self.duration_seconds if self.duration_seconds is not None else (self.duration_minutes or 0) * 60
+        return NewRequest(
+            type=self.type,
+            environment=self.environment,
+            target=self.target.database,
+            scope=self.target.scope.tenant,
+            duration_seconds=seconds,
+            justification=self.justification,
+            ticket=self.ticket,
+        )
+
+
+class ApproveBody(Body):
+    """A yes. `effect_digest` binds it to what was shown; `role` says which required role it is meant for."""
+
+    effect_digest: Digest | None = None
+    comment: Text | None = None
+    role: Annotated[Role, Field(strict=False)] | None = None
+
+
+class RejectBody(Body):
+    """A no, with its reason."""
+
+    reason: Text
+
+
+class CancelBody(Body):
+    """Taking a request back."""
+
+    reason: Text | None = None
+
+
+class CredentialsBody(Body):
+    """Asking for credentials; `rotate` replaces the ones shown before."""
+
+    rotate: bool = False
+
+
+class RevertBody(Body):
+    """Ending access early, with the reason."""
+
+    reason: Text
+
+
+class _Person(BaseModel):
+    id: str
+    handle: str | None
+
+
+class RequestAnswer(BaseModel):
+    """A request as it stands."""
+
+    id: str
+    type: str
+    environment: str
+    target: dict[str, Any]
+    duration_seconds: int
+    duration_minutes: int | None
+    justification: str
+    ticket: str | None
+    status: str
+    version: int
+    workspace: str
+    requester: _Person
+    effect: dict[str, Any]
+    effect_digest: str
+    required_approvals: list[str]
+    approvals: list[dict[str, Any]]
+    decisions: list[str]
+    execution: dict[str, Any] | None
+    grant: dict[str, Any] | None
+    created_at: str
+    approval_expires_at: str
+    use_by: str | None
+
+
+class RequestPage(BaseModel):
+    """One page of requests, newest first; `next_cursor` leads on."""
+
+    items: list[RequestAnswer]
+    next_cursor: str | None
+
+
+class PreviewAnswer(BaseModel):
+    """What policy would say, what it would take, and who could give it."""
+
+    allowed: bool
+    reasons: list[dict[str, Any]]
+    required_approvals: list[str]
+    could_approve: dict[str, list[_Person]]
+    effect: dict[str, Any]
+    effect_digest: str
+
+
+class ReceiptsAnswer(BaseModel):
+    """Every receipt of a request in order."""
+
+    items: list[dict[str, Any]]
+
+
+class CredentialsAnswer(BaseModel):
+    """Credentials, shown this once."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str
+    uri: str
+    expires_at: str
+
+
+class ProblemAnswer(BaseModel):
+    """An RFC 9457 problem document with our stable code and the next step; typed data may follow."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    next_step: str
+    request_id: str

@@ -1,0 +1,120 @@
+"""Targets, what is ordered from them, and what they report back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from trustpack.kernel.json_types import JsonValue
+
+
+class AdapterKind(StrEnum):
+    """How a target is operated: `record` only writes down what it would do (story 1.3), `postgres` does it."""
+
+    RECORD = "record"
+    POSTGRES = "postgres"
+
+
+class Mask(StrEnum):
+    """How a masked column is shown to a grantee."""
+
+    FIRST_LETTER = "first_letter"
+    LAST_FOUR = "last_four"
+    REDACTED = "redacted"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is read from at the moment of use: the variable `name` (`env`) or the file `name` (`file`)."""
+
+    source: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """One table whose rows of one tenant a grantee may read, through a view of ours."""
+
+    schema: str
+    name: str
+    tenant_column: str
+    hidden_columns: tuple[str, ...]
+    masked_columns: Mapping[str, Mask]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDefinition:
+    """A database on which access can be granted, as its YAML file describes it (`target.schema.json`)."""
+
+    name: str
+    environment: str
+    adapter: AdapterKind
+    dsn: SecretReference | None
+    tables: tuple[TargetTable, ...]
+    scopes: tuple[str, ...]
+    max_duration_seconds: int
+    connection_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetIdentity:
+    """Which system stands behind a target: changes when another cluster, database or installation answers.
+
+    `facts` are the values behind `digest`, for people to read.
+    """
+
+    digest: str
+    facts: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOrder:
+    """What exactly is to be granted. `role_name` is opaque (`tpk_` and 32 hex digits) and never used twice."""
+
+    role_name: str
+    scope: str
+    duration_seconds: int
+    connection_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGrant:
+    """A grant as the target reports it, on the target's own clock."""
+
+    role_name: str
+    role_ref: str
+    granted_at: datetime
+    expires_at: datetime
+    remaining_seconds: float
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionDetails:
+    """Where a grantee connects."""
+
+    host: str
+    port: int
+    database: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevertOutcome:
+    """The result of taking a grant back: `proof` is kept in the receipt, `blockers` name what stood in the way."""
+
+    proven: bool
+    proof: Mapping[str, JsonValue]
+    blockers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A registered target: its definition, and the identity of the system that was found behind it."""
+
+    id: str
+    version: int
+    status: str
+    definition: TargetDefinition
+    identity: TargetIdentity

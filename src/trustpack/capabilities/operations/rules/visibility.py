@@ -1,0 +1,20 @@
+"""Who may read a request. Guarantee: pure. Source: api.md, "May read"."""
+
+from __future__ import annotations
+
+from trustpack.capabilities.operations.model import HighRiskRequest
+from trustpack.kernel.actor import Actor, Role
+
+READS_EVERYTHING = frozenset({Role.TEAM_LEAD, Role.SECURITY_OFFICER, Role.AUDITOR, Role.ADMIN})
+"""The approver roles of this workspace, auditors and administrators."""
+
+
+def reads_everything(actor: Actor) -> bool:
+    """Say whether the actor may read every request of the tenant."""
+    return bool(actor.roles & READS_EVERYTHING)
+
+
+def may_read(actor: Actor, request: HighRiskRequest) -> bool:
+    """Say whether the actor may read this request; to everybody else it does not exist."""
+    own_or_team = actor.id == request.requester_id or bool(actor.team_ids & frozenset(request.requester_team_ids))
+    return own_or_team or reads_everything(actor)

@@ -1,0 +1,128 @@
+"""Take access back: at its end, or earlier when somebody asks; and prove that it is gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trustpack.capabilities.operations.model import (
+    Command,
+    Grant,
+    GrantStatus,
+    HighRiskRequest,
+    Refused,
+    RevertForbidden,
+    RevertOutcome,
+    Status,
+)
+from trustpack.capabilities.operations.rules.transitions import next_status
+from trustpack.capabilities.operations.service.context import REVERT_JOB, Operations
+from trustpack.capabilities.operations.service.reading import load_case
+from trustpack.capabilities.operations.service.recording import advance, lock_readable, refuse
+from trustpack.capabilities.operations.store import grants as grant_store
+from trustpack.capabilities.operations.store import requests as store
+from trustpack.kernel.actor import Actor, Role, system_actor
+from trustpack.kernel.errors import TrustpackError
+from trustpack.kernel.json_types import JsonValue
+from trustpack.platform import jobs
+from trustpack.platform.jobs import Job, RetryLater
+from trustpack.platform.telemetry import metrics
+from trustpack.platform.unit_of_work import Transaction
+from trustpack.proof.canonical import canonical_bytes
+
+_STILL_TO_REVERT = frozenset({Status.ACTIVE, Status.REVERTING, Status.REVERT_FAILED})
+
+
+async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason: str) -> Job | Refused:
+    """Begin to end access early, by its requester, somebody who may approve it, or an administrator.
+
+    A revert that is under way or failed is pushed instead: its next attempt is now. Raises `NotFound`, `WrongState`.
+    """
+    request = await lock_readable(tx, actor, request_id)
+    if request.status not in _STILL_TO_REVERT:
+        next_status(request.status, Command.START_REVERT)
+    if not _may_revert(actor, request):
+        return await refuse(tx, request, RevertForbidden(), actor=actor, attempted="revert")
+    if request.status == Status.ACTIVE:
+        await _begin(tx, request, actor=actor, personal={"reason": reason})
+    return await jobs.schedule_claimed(tx, kind=REVERT_JOB, subject_id=request.id)
+
+
+async def take_back(operations: Operations, job: Job) -> None:
+    """Job: end the access on the target and record the proof; what cannot be proven is recorded once and retried for ever.
+
+    Raises `RetryLater` until the proof is there (adversarial cases 36, 46).
+    """
+    async with operations.unit_of_work.transaction(job.tenant_id) as tx:
+        request = await store.lock_request(tx, job.subject_id)
+        if request is None or request.status not in _STILL_TO_REVERT:
+            await jobs.finish(tx, job)
+            return
+        if request.status == Status.ACTIVE:
+            request = await _begin(tx, request, actor=system_actor(tx.tenant_id, "auto-revert"), personal={})
+        case = await load_case(tx, request)
+    assert case.grant is not None  # a request that was active has one
+    try:
+        outcome = await operations.adapter_of(case.target).revert(case.target.definition, role_name=case.grant.role_name)
+    except TrustpackError as error:
+        outcome = RevertOutcome(proven=False, proof={"error": error.code}, blockers=(error.code,))
+    await _record_outcome(operations, job, outcome)
+
+
+async def _begin(tx: Transaction, request: HighRiskRequest, *, actor: Actor, personal: dict[str, JsonValue]) -> HighRiskRequest:
+    case = await load_case(tx, request)
+    assert case.grant is not None  # an active request has one
+    payload: dict[str, JsonValue] = {"grant_id": case.grant.id, "role_name": case.grant.role_name}
+    reverting = await advance(
+        tx, request, Command.START_REVERT, actor=actor, action="revert_started", payload=payload, personal=personal
+    )
+    await grant_store.update_grant(tx, replace(case.grant, seq=reverting.version, status=GrantStatus.REVERTING))
+    return reverting
+
+
+async def _record_outcome(operations: Operations, job: Job, outcome: RevertOutcome) -> None:
+    metrics.REVERTS.labels(outcome="proven" if outcome.proven else "unproven").inc()
+    async with operations.unit_of_work.transaction(job.tenant_id) as tx:
+        request = await store.lock_request(tx, job.subject_id)
+        if request is None or request.status not in {Status.REVERTING, Status.REVERT_FAILED}:
+            return
+        grant = (await grant_store.grants_of(tx, (request.id,)))[request.id]
+        if outcome.proven:
+            await jobs.finish(tx, job)
+            await _record_proof(tx, request, grant, outcome)
+        elif _is_news(request, grant, outcome):
+            await _record_failure(tx, request, grant, outcome)
+    if not outcome.proven:
+        raise RetryLater(code=outcome.blockers[0] if outcome.blockers else "operations.revert_unproven")
+
+
+async def _record_proof(tx: Transaction, request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> None:
+    payload: dict[str, JsonValue] = {"grant_id": grant.id, "proof": dict(outcome.proof)}
+    actor = system_actor(tx.tenant_id, "auto-revert")
+    reverted = await advance(tx, request, Command.FINISH_REVERT, actor=actor, action="reverted", payload=payload)
+    ended = replace(
+        grant, seq=reverted.version, status=GrantStatus.REVERTED, ended_at=tx.now, proof=canonical_bytes(outcome.proof)
+    )
+    await grant_store.update_grant(tx, ended)
+    if grant.expires_at is not None:
+        metrics.REVERT_LATENESS.observe(max((tx.now - grant.expires_at).total_seconds(), 0))
+
+
+async def _record_failure(tx: Transaction, request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> None:
+    payload: dict[str, JsonValue] = {"grant_id": grant.id, "blockers": list(outcome.blockers), "proof": dict(outcome.proof)}
+    actor = system_actor(tx.tenant_id, "auto-revert")
+    failed = await advance(tx, request, Command.FAIL_REVERT, actor=actor, action="revert_failed", payload=payload)
+    stuck = replace(
+        grant, seq=failed.version, status=GrantStatus.REVERT_FAILED, proof=canonical_bytes({"blockers": list(outcome.blockers)})
+    )
+    await grant_store.update_grant(tx, stuck)
+
+
+def _is_news(request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> bool:
+    # One receipt per reason, not one per attempt: a target that is down for a night would leave hundreds that say the same.
+    known = grant.proof is not None and grant.proof == canonical_bytes({"blockers": list(outcome.blockers)})
+    return request.status == Status.REVERTING or not known
+
+
+def _may_revert(actor: Actor, request: HighRiskRequest) -> bool:
+    approving = frozenset(request.required_approvals)
+    return actor.id == request.requester_id or bool(actor.roles & (approving | {Role.ADMIN}))

@@ -1,0 +1,1 @@
+"""High-risk operations in PostgreSQL: one module per table."""

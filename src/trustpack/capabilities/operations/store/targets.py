@@ -1,0 +1,99 @@
+"""Targets in PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from trustpack.capabilities.operations.model import Target, TargetDefinition, TargetIdentity
+from trustpack.capabilities.operations.rules.target_definition import definition_document, parse_definition
+from trustpack.platform.unit_of_work import Transaction
+from trustpack.proof.canonical import canonical_bytes
+
+
+async def insert_target(tx: Transaction, target: Target) -> None:
+    """Store a new target."""
+    await tx.write(
+        "INSERT INTO trustpack.targets (tenant_id, id, version, status, name, definition, identity_digest,"
+        " identity_facts, created_at)"
+        " VALUES (%(tenant)s, %(id)s, %(version)s, %(status)s, %(name)s, %(definition)s, %(identity)s, %(facts)s, %(now)s)",
+        {**_values(tx, target), "name": target.definition.name, "now": tx.now},
+    )
+
+
+async def update_target(tx: Transaction, target: Target) -> None:
+    """Store a locked target's next version."""
+    await tx.write(
+        "UPDATE trustpack.targets SET version = %(version)s, status = %(status)s, definition = %(definition)s,"
+        " identity_digest = %(identity)s, identity_facts = %(facts)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        _values(tx, target),
+    )
+
+
+async def target_by_name(tx: Transaction, name: str) -> Target | None:
+    """Return an active target, or None."""
+    row = await tx.fetch_one(
+        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
+        " WHERE tenant_id = %(tenant)s AND name = %(name)s AND status = 'active'",
+        {"tenant": tx.tenant_id, "name": name},
+    )
+    return _target(row) if row is not None else None
+
+
+async def target_by_id(tx: Transaction, target_id: str) -> Target:
+    """Return a target that a stored request names, whatever its status."""
+    row = await tx.fetch_one(
+        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
+        " WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        {"tenant": tx.tenant_id, "id": target_id},
+    )
+    assert row is not None  # a foreign key holds it
+    return _target(row)
+
+
+async def lock_target(tx: Transaction, name: str) -> Target | None:
+    """Return a target by name, whatever its status, and hold its row until the transaction ends."""
+    row = await tx.fetch_one(
+        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
+        " WHERE tenant_id = %(tenant)s AND name = %(name)s FOR UPDATE",
+        {"tenant": tx.tenant_id, "name": name},
+    )
+    return _target(row) if row is not None else None
+
+
+async def targets(tx: Transaction) -> tuple[Target, ...]:
+    """Return the tenant's active targets by name."""
+    rows = await tx.fetch_all(
+        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
+        " WHERE tenant_id = %(tenant)s AND status = 'active' ORDER BY name",
+        {"tenant": tx.tenant_id},
+    )
+    return tuple(_target(row) for row in rows)
+
+
+@lru_cache(maxsize=256)
+def _definition(encoded: bytes) -> TargetDefinition:
+    return parse_definition({name: value for name, value in json.loads(encoded).items() if value is not None})
+
+
+def _target(row: dict[str, Any]) -> Target:
+    return Target(
+        id=row["id"],
+        version=row["version"],
+        status=row["status"],
+        definition=_definition(bytes(row["definition"])),
+        identity=TargetIdentity(digest=row["identity_digest"], facts=json.loads(row["identity_facts"])),
+    )
+
+
+def _values(tx: Transaction, target: Target) -> dict[str, Any]:
+    return {
+        "tenant": tx.tenant_id,
+        "id": target.id,
+        "version": target.version,
+        "status": target.status,
+        "definition": canonical_bytes(definition_document(target.definition)),
+        "identity": target.identity.digest,
+        "facts": canonical_bytes(target.identity.facts),
+    }
