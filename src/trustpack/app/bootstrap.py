@@ -1,0 +1,127 @@
+"""Build everything that a process needs, once, from its settings; take it down in the reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from trustpack.capabilities import policy
+from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
+from trustpack.capabilities.operations.adapters.record import RecordTargetAdapter
+from trustpack.capabilities.operations.jobs import job_handlers
+from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind, limits_of
+from trustpack.kernel.clock import Clock
+from trustpack.platform.database import (
+    APP_ROLE,
+    DATABASE,
+    SYSTEM_POOL_SIZE,
+    SYSTEM_ROLE,
+    embedded_cluster,
+    open_pool,
+    require_powerless,
+    role_password,
+    store_logins,
+)
+from trustpack.platform.entropy import SystemIds
+from trustpack.platform.jobs import JobRunner, Worker
+from trustpack.platform.migrations.runner import migrate
+from trustpack.platform.secret_files import SecretFiles
+from trustpack.platform.settings import Settings
+from trustpack.platform.system_clock import SystemClock
+from trustpack.platform.unit_of_work import Pool, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The running parts of one process."""
+
+    settings: Settings
+    unit_of_work: UnitOfWork
+    app_pool: Pool
+    system_pool: Pool
+    gate: policy.PolicyGate
+    operations: Operations
+    runner: JobRunner
+    worker: Worker
+
+
+def prepare_store(settings: Settings) -> tuple[str, ...]:
+    """Start the embedded server if it is used, bring the schema up to date, and return the migrations applied.
+
+    Raises `EmbeddedPostgresError`, `MigrationFault`.
+    """
+    start_embedded_store(settings)
+    logins = store_logins(settings)
+    if logins.owner is None:
+        return ()
+    if settings.database_url is None:
+        return migrate(logins.owner)
+    return migrate(logins.owner, role_passwords={role: role_password(settings, role) for role in (APP_ROLE, SYSTEM_ROLE)})
+
+
+def start_embedded_store(settings: Settings) -> bool:
+    """Start the embedded server with its database if it is used; return whether it was started just now."""
+    if settings.database_url is not None or settings.app_database_url is not None:
+        return False
+    cluster = embedded_cluster(settings)
+    started = cluster.ensure_running()
+    with psycopg.connect(cluster.url(), autocommit=True) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(DATABASE)))
+    return started
+
+
+@asynccontextmanager
+async def open_container(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Container]:
+    """Open pools, policy engine and adapters on a migrated store; close them at the end.
+
+    Raises `UnsafeDatabaseLogin` if the application's login could bypass row-level security.
+    """
+    the_clock = clock or SystemClock()
+    ids = SystemIds(the_clock)
+    logins = store_logins(settings)
+    async with AsyncExitStack() as stack:
+        app_pool = await open_pool(logins.app, size=settings.database_pool_size)
+        stack.push_async_callback(app_pool.close)
+        await require_powerless(app_pool)
+        system_pool = await open_pool(logins.system, size=SYSTEM_POOL_SIZE)
+        stack.push_async_callback(system_pool.close)
+        unit_of_work = UnitOfWork(app_pool, clock=the_clock, ids=ids)
+        gate = _policy_gate(settings, the_clock)
+        stack.push_async_callback(gate.engine.close)
+        operations = Operations(
+            unit_of_work=unit_of_work,
+            gate=gate,
+            adapters=adapters_by_kind(
+                record=RecordTargetAdapter(settings.data_dir / "recorded-targets", clock=the_clock),
+                postgres=PostgresTargetAdapter(
+                    resolve_secret=SecretFiles(settings.data_dir).resolve,
+                    ids=ids,
+                    connect_timeout_seconds=settings.target_connect_seconds,
+                ),
+            ),
+            limits=limits_of(settings),
+        )
+        runner = JobRunner(unit_of_work, job_handlers(operations))
+        worker = Worker(runner, system_pool=system_pool, unit_of_work=unit_of_work, poll_seconds=settings.worker_poll_seconds)
+        yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, runner, worker)
+
+
+def _policy_gate(settings: Settings, clock: Clock) -> policy.PolicyGate:
+    bundles = policy.load_bundles(policy_directory(settings))
+    deadline = settings.policy_deadline_ms / 1000
+    engine: policy.PolicyEngine
+    if settings.opa_url is not None:
+        engine = policy.OpaServer(bundles, url=settings.opa_url, deadline_seconds=deadline)
+    else:
+        engine = policy.EmbeddedEngine(bundles, deadline_seconds=deadline)
+    return policy.PolicyGate(engine, bundles=bundles, clock=clock)
+
+
+def policy_directory(settings: Settings) -> Path:
+    """Return where the compiled policies lie: as set, or beside the source tree."""
+    return settings.policy_dir or Path(__file__).resolve().parents[3] / "policies" / "dist"

@@ -1,0 +1,129 @@
+"""The command `trustpack`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from trustpack.app import local_store, server
+from trustpack.app.bootstrap import open_container, prepare_store
+from trustpack.app.demo.run import run_demo
+from trustpack.app.demo.seed import TENANTS, seed_tenant
+from trustpack.app.demo.target import DemoTarget
+from trustpack.app.target_registry import target_registry_app
+from trustpack.capabilities.directory.cli import directory_apps
+from trustpack.capabilities.operations.adapters.postgres.target_cli import target_app
+from trustpack.kernel.errors import TrustpackError
+from trustpack.platform.database import embedded_cluster
+from trustpack.platform.settings import Settings
+from trustpack.platform.telemetry.logs import configure_logs
+from trustpack.platform.unit_of_work import Transaction
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    help="Trust & Proof Pack: governed flows with proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@cache
+def _settings() -> Settings:
+    return Settings()
+
+
+def _in_transaction(tenant: str, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+    return local_store.run_in_transaction(_settings(), tenant, work)
+
+
+for _name, _group in directory_apps(_in_transaction).items():
+    app.add_typer(_group, name=_name)
+target_registry_app(target_app, settings=_settings)
+app.add_typer(target_app, name="target")
+
+
+@app.command("serve", epilog="Example: trustpack serve --port 8000")
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    worker: Annotated[bool, typer.Option(help="Also do the due work, such as reverts.")] = True,
+) -> None:
+    """Serve the API, and do the due work beside it."""
+    given = {"listen_host": host, "listen_port": port}
+    settings = _settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    configure_logs(settings.log_level)
+    with local_store.running_store(settings):
+        asyncio.run(server.serve(settings, with_worker=worker))
+
+
+@app.command("worker", epilog="Example: trustpack worker")
+def work() -> None:
+    """Do the due work, without serving."""
+    configure_logs(_settings().log_level)
+    with local_store.running_store(_settings()):
+        asyncio.run(server.work(_settings()))
+
+
+@app.command("migrate", epilog="Example: TRUSTPACK_DATABASE_URL=postgresql://... trustpack migrate")
+def migrate() -> None:
+    """Bring the database to this version's schema; make the roles that the service logs in as."""
+    applied = prepare_store(_settings())
+    Console().print("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+
+
+@app.command("seed", epilog="Example: trustpack seed --tenant demo-external")
+def seed(tenant: Annotated[str | None, typer.Option(help="One of the demo's tenants; both if left out.")] = None) -> None:
+    """Make the demo's tenants, people and target; what is there already stays as it is."""
+    chosen = [tenant] if tenant is not None else list(TENANTS)
+    if unknown := set(chosen) - set(TENANTS):
+        raise typer.BadParameter(f"{unknown.pop()} is not a demo tenant; there are {', '.join(TENANTS)}", param_hint="--tenant")
+
+    async def run() -> None:
+        async with open_container(_settings()) as container:
+            for name in chosen:
+                await seed_tenant(container, name)
+                Console().print(f"tenant {name} is seeded")
+
+    prepare_store(_settings())
+    DemoTarget(_settings()).ensure()
+    asyncio.run(run())
+
+
+@app.command("demo", epilog="Example: trustpack demo --once")
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Tell the story, verify every step, and stop.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+) -> None:
+    """Run the golden path on a real PostgreSQL, verify every step, then serve."""
+    listen_port = port if port is not None else 0 if once else _settings().listen_port
+    settings = _settings().model_copy(update={"listen_port": listen_port})
+    raise typer.Exit(asyncio.run(run_demo(settings, Console(), once=once)))
+
+
+@app.command("stop", epilog="Example: trustpack stop")
+def stop() -> None:
+    """Stop the embedded servers that a killed process left running."""
+    target = DemoTarget(_settings())
+    if target.exists:
+        target.cluster.stop()
+    embedded_cluster(_settings()).stop()
+
+
+def main() -> NoReturn:
+    """Run the command; an error that the user can act on becomes two lines and exit code 2."""
+    try:
+        app()
+    except TrustpackError as error:
+        Console(stderr=True).print(f"[bold red]{error.title}.[/bold red] {error.detail}\n{error.next_step}", soft_wrap=True)
+        for fault in error.data.get("errors", ()):
+            Console(stderr=True).print(f"  {fault['field']}: {fault['message']}", soft_wrap=True)
+        sys.exit(2)
+    sys.exit(0)

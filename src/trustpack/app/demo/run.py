@@ -1,0 +1,83 @@
+"""Run the demo: prepare both tenants and the target, tell the golden path, then serve or stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rich.console import Console
+from rich.table import Table
+
+from trustpack.app.bootstrap import Container, open_container, prepare_store
+from trustpack.app.demo.seed import CAST, TENANTS, issue_tokens, seed_tenant
+from trustpack.app.demo.story import TENANT, StepFailed, Story
+from trustpack.app.demo.target import DemoTarget
+from trustpack.app.server import running_server
+from trustpack.platform.database import embedded_cluster
+from trustpack.platform.settings import Settings
+from trustpack.platform.telemetry.logs import configure_logs
+
+
+async def run_demo(settings: Settings, console: Console, *, once: bool) -> int:
+    """Tell the story on a fresh or used data directory; return 0 only if every step was verified.
+
+    With `once` nothing is served afterwards; otherwise this returns when the server is told to stop.
+    """
+    target = DemoTarget(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.data_dir / "demo.log").open("a", encoding="utf-8") as log:
+        configure_logs(settings.log_level, stream=log)
+        console.print(
+            "[bold]Trust & Proof Pack[/bold], demo", f"(data and logs in {settings.data_dir.resolve()})", soft_wrap=True
+        )
+        console.print("  starting the store and applying migrations ...")
+        prepare_store(settings)
+        console.print("  starting the production database orders-prod ...")
+        target.ensure()
+        try:
+            async with open_container(settings) as container:
+                for tenant in TENANTS:
+                    await seed_tenant(container, tenant)
+                    console.print(f"  tenant {tenant} is seeded")
+                return await _tell_and_serve(container, target, console, once=once)
+        finally:
+            target.cluster.stop()
+            if settings.database_url is None and settings.app_database_url is None:
+                embedded_cluster(settings).stop()
+
+
+async def _tell_and_serve(container: Container, target: DemoTarget, console: Console, *, once: bool) -> int:
+    settings = container.settings
+    tokens = {tenant: await issue_tokens(container, tenant) for tenant in TENANTS}
+    async with running_server(container, with_worker=True) as (url, serving):
+        story = Story(
+            base_url=url,
+            tokens=tokens[TENANT],
+            target=target,
+            evidence_dir=settings.data_dir.resolve() / "evidence",
+            console=console,
+        )
+        try:
+            await story.tell()
+        except StepFailed as failure:
+            console.print(f"\n[bold red]not verified:[/bold red] {failure}", soft_wrap=True)
+            return 1
+        console.print(f"\n[bold green]{len(story.verified)} checks, all verified.[/bold green]")
+        if once:
+            return 0
+        _print_doors(console, url, tokens)
+        await _serve_until_stopped(serving)
+    return 0
+
+
+def _print_doors(console: Console, url: str, tokens: dict[str, dict[str, str]]) -> None:
+    console.print(f"\nServing on [bold]{url}[/bold] until Ctrl-C; the API is described at {url}/openapi.json")
+    for tenant, issued in tokens.items():
+        table = Table("user", "roles", "token (shown now, kept nowhere)", title=tenant, title_justify="left", box=None)
+        for handle, token in issued.items():
+            table.add_row(handle, ", ".join(sorted(CAST[handle][1])), token)
+        console.print(table, soft_wrap=True)
+    console.print(f'\n  curl -H "Authorization: Bearer <token>" {url}/high-risk-ops/requests', highlight=False)
+
+
+async def _serve_until_stopped(serving: asyncio.Task[None]) -> None:
+    await asyncio.shield(serving)

@@ -1,0 +1,251 @@
+"""The golden path of a high-risk operation, told on the terminal and checked at every step.
+
+Each step is done the way a user does it: over HTTP, and with a real PostgreSQL session on the credentials handed out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from trustpack.app.demo.target import DemoTarget, rows_by_tenant
+from trustpack.platform.system_clock import monotonic_seconds
+from trustpack.proof.canonical import canonical_bytes, digest_of, digest_of_value
+from trustpack.proof.commitments import Disclosure, opens
+from trustpack.proof.receipt_chain import check_chain
+
+TENANT = "summit-internal"
+SCOPE = "acme"
+ACCESS_SECONDS = 6
+"""Long enough to look around, short enough to watch it end."""
+REVERT_DEADLINE_SECONDS = 5.0
+_POLL_SECONDS = 0.1
+_CONNECTION_LOST = psycopg.OperationalError
+
+
+class StepFailed(Exception):
+    """A step did not do what it promised."""
+
+
+@dataclass(slots=True)
+class Story:
+    """Walks through one case. `base_url` serves the product, `tokens` are the cast's."""
+
+    base_url: str
+    tokens: Mapping[str, str]
+    target: DemoTarget
+    evidence_dir: Path
+    console: Console
+    verified: list[str] = field(default_factory=list)
+
+    async def tell(self) -> Path:
+        """Walk the golden path and return the path of the evidence file. Raises `StepFailed` at the first step that fails."""
+        async with httpx2.AsyncClient(base_url=self.base_url, timeout=30) as http:
+            request = await self._ask(http)
+            await self._approve(http, request)
+            await self._execute(http, request)
+            credentials = await self._credentials(http, request)
+            session = await self._look_around(credentials)
+            await self._watch_it_end(session, credentials)
+            await self._wait_for_proof(http, request["id"])
+            await self._login_is_refused(credentials)
+            return await self._evidence(http, request["id"])
+
+    async def _ask(self, http: httpx2.AsyncClient) -> dict[str, Any]:
+        self._headline("user-engineer asks for temporary read access to one tenant's rows")
+        body = {
+            "type": "TEMP_DB_READ_ACCESS",
+            "environment": "prod",
+            "target": {"database": "orders-prod", "scope": {"tenant": SCOPE}},
+            "duration_seconds": ACCESS_SECONDS,
+            "justification": "Investigate stuck refunds",
+            "ticket": "INC-2041",
+        }
+        request = await self._post(http, "user-engineer", "/high-risk-ops/requests", body, expect=201)
+        self._check(request["status"] == "pending_approval", f"request {request['id']} waits for its approvals")
+        self._check(
+            request["required_approvals"] == ["team_lead", "security_officer"], "policy asks for team_lead and security_officer"
+        )
+        self.console.print(f"    {request['effect']['summary']}", style="dim", soft_wrap=True)
+        return request
+
+    async def _approve(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> None:
+        self._headline("two different people approve exactly what they were shown")
+        path, vote = f"/high-risk-ops/requests/{request['id']}/approve", {"effect_digest": request["effect_digest"]}
+        refused = await self._post(http, "user-engineer", path, vote, expect=403)
+        self._check(refused["code"] == "operations.self_approval_forbidden", "user-engineer may not approve the own request")
+        after_lead = await self._post(http, "user-team-lead", path, vote, expect=200)
+        self._check(after_lead["status"] == "pending_approval", "user-team-lead approved; one role is still open")
+        after_security = await self._post(http, "user-security", path, vote, expect=200)
+        self._check(after_security["status"] == "approved", "user-security approved; the request is approved")
+
+    async def _execute(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> None:
+        self._headline("the grant is carried out on a real PostgreSQL")
+        active = await self._post(http, "user-engineer", f"/high-risk-ops/requests/{request['id']}/execute", None, expect=200)
+        self._check(active["status"] == "active", f"role {active.get('grant', {}).get('role_name')} is active")
+        self.console.print(f"    it ends at {active['grant']['expires_at']} by itself", style="dim")
+
+    async def _credentials(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._headline("user-engineer gets credentials, once")
+        path = f"/high-risk-ops/requests/{request['id']}/credentials"
+        credentials = await self._post(http, "user-engineer", path, {}, expect=200)
+        self._check(bool(credentials.get("uri")), "the credentials were shown")
+        again = await self._post(http, "user-engineer", path, {}, expect=409)
+        self._check(again["code"] == "operations.credentials_already_shown", "a second call does not show them again")
+        return credentials
+
+    async def _look_around(self, credentials: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
+        self._headline("a psql session with these credentials sees the rows of one tenant only")
+        truth = await asyncio.to_thread(rows_by_tenant, self.target)
+        session = await psycopg.AsyncConnection.connect(credentials["uri"], autocommit=True)
+        seen = dict(await _rows(session, "SELECT tenant, count(*) FROM orders GROUP BY tenant"))
+        self._check(
+            seen == {SCOPE: truth[SCOPE]},
+            f"{seen.get(SCOPE)} orders of {SCOPE}; of the others ({sum(truth.values())} in all) none",
+        )
+        email = (await _rows(session, "SELECT email FROM customers LIMIT 1"))[0][0]
+        self._check(email.endswith("***"), f"e-mail addresses are masked: {email}")
+        for attempt in ("SELECT * FROM public.orders", "SELECT tax_id FROM customers", "CREATE ROLE more"):
+            self._check(await _is_refused(session, attempt), f"refused: {attempt}")
+        return session
+
+    async def _watch_it_end(self, session: psycopg.AsyncConnection[Any], credentials: Mapping[str, Any]) -> None:
+        self._headline("the access ends by itself, in the middle of the session")
+        started = monotonic_seconds()
+        seen: list[str] = []
+        with Progress(
+            TextColumn("    waiting for the end"), BarColumn(), TimeRemainingColumn(), console=self.console, transient=True
+        ) as bar:
+            task = bar.add_task("access", total=ACCESS_SECONDS)
+            while not session.closed and monotonic_seconds() - started < ACCESS_SECONDS + REVERT_DEADLINE_SECONDS:
+                bar.update(task, completed=monotonic_seconds() - started)
+                sight = await _what_it_sees(session)
+                if sight is not None and sight not in seen:
+                    seen.append(sight)
+                await asyncio.sleep(_POLL_SECONDS)
+        self._check(seen, f"the same session sees nothing after {credentials['expires_at']}: {', then '.join(seen)}")
+        self._check(session.closed, "and it was ended by the revert")
+
+    async def _wait_for_proof(self, http: httpx2.AsyncClient, request_id: str) -> None:
+        self._headline("the revert is proven, not assumed")
+        reverted = await self._until(http, request_id, lambda request: request["status"] == "reverted")
+        proof = reverted["grant"]["revert_proof"]
+        self._check(bool(proof), f"the receipt holds the proof, {len(json.dumps(proof))} bytes of it:")
+        for name, fact in sorted(_leaves(proof)):
+            self.console.print(f"      {name}: {fact}", style="dim", highlight=False, soft_wrap=True)
+
+    async def _login_is_refused(self, credentials: Mapping[str, Any]) -> None:
+        let_in = True
+        try:
+            leftover = await psycopg.AsyncConnection.connect(credentials["uri"])
+            await leftover.close()
+        except _CONNECTION_LOST:
+            let_in = False
+        self._check(not let_in, "a new login with the same credentials is refused")
+
+    async def _evidence(self, http: httpx2.AsyncClient, request_id: str) -> Path:
+        self._headline("anyone can be handed one file that tells the whole case")
+        path = f"/evidence/high-risk-ops/{request_id}"
+        first = await http.get(path, headers=self._sign("user-auditor"))
+        second = await http.get(path, headers=self._sign("user-auditor"))
+        self._check(first.status_code == 200 and first.content == second.content, "the bundle has the same bytes every time")  # noqa: PLR2004
+        self._check_bundle(first.json())
+        self.evidence_dir.mkdir(parents=True, exist_ok=True)
+        file = self.evidence_dir / f"{request_id}.evidence.json"
+        file.write_bytes(first.content)
+        self.console.print(f"    evidence: [bold]{file}[/bold]", soft_wrap=True)
+        return file
+
+    def _check_bundle(self, bundle: Mapping[str, Any]) -> None:
+        manifest = bundle["manifest"]
+        digests = all(digest_of_value(bundle[name]) == entry["digest"] for name, entry in manifest["sections"].items())
+        self._check(digests, f"every one of its {len(manifest['sections'])} sections has the digest that the manifest names")
+        receipts = bundle["receipts"]
+        bodies = [canonical_bytes(receipt["body"]) for receipt in receipts]
+        faults = check_chain(bodies, subject_id=manifest["subject"], expected_count=manifest["version"])
+        whole = not faults and all(digest_of(body) == receipt["digest"] for body, receipt in zip(bodies, receipts, strict=True))
+        self._check(
+            whole, f"its {len(receipts)} receipts form one unbroken chain: {', '.join(r['body']['action'] for r in receipts)}"
+        )
+        disclosed = [
+            opens(
+                Disclosure(path=entry["path"], value=entry["value"], salt=bytes.fromhex(entry["salt"])),
+                receipt["body"]["payload"][entry["path"]]["commitment"],
+            )
+            for receipt in receipts
+            for entry in receipt["disclosures"]
+        ]
+        self._check(bool(disclosed) and all(disclosed), "the justification opens its commitment")
+
+    async def _until(
+        self, http: httpx2.AsyncClient, request_id: str, reached: Callable[[Mapping[str, Any]], bool]
+    ) -> dict[str, Any]:
+        started = monotonic_seconds()
+        while True:
+            response = await http.get(f"/high-risk-ops/requests/{request_id}", headers=self._sign("user-auditor"))
+            request: dict[str, Any] = response.json()
+            if reached(request):
+                return request
+            if monotonic_seconds() - started > REVERT_DEADLINE_SECONDS:
+                raise StepFailed(f"the request is still {request.get('status')}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _post(self, http: httpx2.AsyncClient, handle: str, path: str, body: object, *, expect: int) -> dict[str, Any]:
+        response = await http.post(path, json=body, headers=self._sign(handle))
+        if response.status_code != expect:
+            raise StepFailed(f"POST {path} as {handle} answered {response.status_code} instead of {expect}: {response.text}")
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _sign(self, handle: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens[handle]}"}
+
+    def _headline(self, text: str) -> None:
+        self.console.print(f"\n[bold cyan]>[/bold cyan] [bold]{text}[/bold]")
+
+    def _check(self, holds: object, what: str) -> None:
+        if not holds:
+            raise StepFailed(what)
+        self.verified.append(what)
+        self.console.print(f"  [green]ok[/green] {what}", highlight=False, soft_wrap=True)
+
+
+async def _rows(session: psycopg.AsyncConnection[Any], query: str) -> list[tuple[Any, ...]]:
+    cursor = await session.execute(query.encode())
+    return await cursor.fetchall()
+
+
+async def _is_refused(session: psycopg.AsyncConnection[Any], query: str) -> bool:
+    try:
+        await session.execute(query.encode())
+    except psycopg.errors.ProgrammingError:  # insufficient privilege, or a column that the view does not have
+        return True
+    return False
+
+
+async def _what_it_sees(session: psycopg.AsyncConnection[Any]) -> str | None:
+    """Return why the session sees no row, or None while it still does."""
+    try:
+        (count,) = (await _rows(session, "SELECT count(*) FROM orders"))[0]
+    except _CONNECTION_LOST:
+        return "the connection was terminated"
+    except psycopg.errors.ProgrammingError:
+        return "its membership in the reading group is gone, and with it the sight of every view"
+    return "0 rows, by the database's own clock" if count == 0 else None
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _leaves(item, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", item

@@ -1,0 +1,71 @@
+"""The HTTP application: routes of every capability, health, readiness, metrics, and the worker beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware import Middleware
+
+from trustpack import __version__
+from trustpack.app.bootstrap import Container
+from trustpack.app.readiness import readiness
+from trustpack.capabilities.evidence.api import router as evidence_router
+from trustpack.capabilities.operations import find_readable
+from trustpack.capabilities.operations.api import router as operations_router
+from trustpack.capabilities.policy.api import build_router as policy_router
+from trustpack.platform.web import problems
+from trustpack.platform.web.middleware import RequestFrame
+
+
+def build_app(container: Container, *, with_worker: bool) -> FastAPI:
+    """Return the application on an open container; with `with_worker` it also does the due work."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        worker = asyncio.create_task(container.worker.run(stop)) if with_worker else None
+        try:
+            yield
+        finally:
+            stop.set()
+            if worker is not None:
+                await worker
+
+    settings = container.settings
+    app = FastAPI(
+        title="Trust & Proof Pack",
+        version=__version__,
+        description="Governed flows: policy decides, the right people approve, the effect ends on time, receipts stay.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=settings.max_body_bytes)],
+    )
+    app.state.unit_of_work = container.unit_of_work
+    app.state.operations = container.operations
+    app.state.job_runner = container.runner
+    problems.install(app)
+    app.include_router(operations_router)
+    app.include_router(policy_router(container.unit_of_work, find_readable))
+    app.include_router(evidence_router)
+
+    @app.get("/healthz", tags=["service"], summary="Say that the process lives")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz", tags=["service"], summary="Say whether requests can be served")
+    async def readyz(response: Response) -> dict[str, object]:
+        checks = await readiness(container)
+        ready = all(check == "ok" for check in checks.values())
+        response.status_code = 200 if ready else 503
+        return {"ready": ready, "checks": checks}
+
+    @app.get("/metrics", tags=["service"], include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app

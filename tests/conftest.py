@@ -1,0 +1,82 @@
+"""The real store, migrated once per run, and fresh tenants on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+
+from tests.support.clock import MovableClock
+from tests.support.world import CAST, World
+from trustpack.app.bootstrap import Container, open_container, prepare_store
+from trustpack.app.http import build_app
+from trustpack.capabilities import directory
+from trustpack.kernel.actor import system_actor
+from trustpack.platform.database import embedded_cluster
+from trustpack.platform.settings import Settings
+
+_tenants = count(1)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a process on a store of its own; with TRUSTPACK_TEST_DATABASE_URL on that server, else embedded."""
+    import os
+
+    url = os.environ.get("TRUSTPACK_TEST_DATABASE_URL")
+    data_dir: Path = tmp_path_factory.mktemp("data")
+    made = Settings(
+        data_dir=data_dir, database_url=SecretStr(url) if url else None, database_pool_size=12, worker_poll_seconds=0.05, _env_file=None
+    )
+    prepare_store(made)
+    yield made
+    if url is None:
+        embedded_cluster(made).stop(mode="immediate")
+
+
+@pytest.fixture(scope="session")
+def clock() -> MovableClock:
+    """The clock of the application under test."""
+    return MovableClock()
+
+
+@pytest.fixture(scope="session")
+async def container(settings: Settings, clock: MovableClock) -> AsyncIterator[Container]:
+    """The running parts of the application."""
+    async with open_container(settings, clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def http(container: Container) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client that speaks to the whole application in this process, without the worker's loop."""
+    app = build_app(container, with_worker=False)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://trustpack.test") as client:
+        yield client
+
+
+@pytest.fixture
+async def world(container: Container, clock: MovableClock, http: httpx2.AsyncClient) -> World:
+    """A fresh tenant with the usual people and a record target."""
+    return await _new_world(container, clock, http)
+
+
+@pytest.fixture
+async def other_world(container: Container, clock: MovableClock, http: httpx2.AsyncClient) -> World:
+    """A second tenant, just like the first."""
+    return await _new_world(container, clock, http)
+
+
+async def _new_world(container: Container, clock: MovableClock, http: httpx2.AsyncClient) -> World:
+    made = World(tenant_id=f"tenant-{next(_tenants)}", container=container, clock=clock, http=http)
+    async with container.unit_of_work.transaction(made.tenant_id) as tx:
+        await directory.create_tenant(tx, system_actor(made.tenant_id, "operator"), name=made.tenant_id, is_demo=True)
+    for handle, roles in CAST.items():
+        await made.add_person(handle, *roles)
+    await made.add_target()
+    return made
