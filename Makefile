@@ -10,7 +10,7 @@ SQUAWK := $(BIN)/squawk --pg-version 15.0 --assume-in-transaction \
   --exclude prefer-robust-stmts --exclude require-lock-timeout --exclude require-statement-timeout
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv check lint bench fmt clean requirements tools
+.PHONY: help demo test venv check lint bench fmt reference clean requirements tools
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,9 @@ fmt: $(VENV)/.dev ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
 	@if [ -x .tools/opa ]; then .tools/opa fmt --write policies; else echo "skipped: format of policies (no .tools/opa; run \`make check\` once)"; fi
 
+reference: $(VENV)/.dev ## Write docs/reference anew from the code
+	@$(BIN)/python tools/generate_reference.py
+
 clean: ## Remove .venv, .tools and caches; your data in var/ stays
 	@rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
@@ -57,6 +60,7 @@ lint: $(VENV)/.dev tools
 	$(call quietly,types,$(BIN)/mypy)
 	$(call quietly,imports,$(BIN)/lint-imports --no-logo)
 	$(call quietly,migrations,$(SQUAWK) $(MIGRATIONS)/*.sql)
+	$(call quietly,reference,$(BIN)/python tools/generate_reference.py --check)
 	@[ ! -x .tools/opa ] || { echo "check: policies"; $(BIN)/python tools/build_policies.py --lint --check; }
 
 # The environment is made anew whenever its pins change, so that nothing else is ever in it. No build step: a .pth file names src.

@@ -33,6 +33,7 @@ from trustpack.platform.secret_files import SecretFiles
 from trustpack.platform.settings import Settings
 from trustpack.platform.system_clock import SystemClock
 from trustpack.platform.unit_of_work import Pool, UnitOfWork
+from trustpack.platform.web.idempotency import sweep_handlers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,15 @@ def prepare_store(settings: Settings) -> tuple[str, ...]:
 
 
 def start_embedded_store(settings: Settings) -> bool:
-    """Start the embedded server with its database if it is used; return whether it was started just now."""
+    """Have the embedded server running with its database, if it is used; return whether it is."""
     if settings.database_url is not None or settings.app_database_url is not None:
         return False
     cluster = embedded_cluster(settings)
-    started = cluster.ensure_running()
+    cluster.ensure_running()
     with psycopg.connect(cluster.url(), autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(DATABASE)))
-    return started
+    return True
 
 
 @asynccontextmanager
@@ -106,7 +107,7 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
             ),
             limits=limits_of(settings),
         )
-        runner = JobRunner(unit_of_work, job_handlers(operations))
+        runner = JobRunner(unit_of_work, {**job_handlers(operations), **sweep_handlers(unit_of_work)})
         worker = Worker(runner, system_pool=system_pool, unit_of_work=unit_of_work, poll_seconds=settings.worker_poll_seconds)
         yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, runner, worker)
 

@@ -34,6 +34,7 @@ def build_app(container: Container, *, with_worker: bool) -> FastAPI:
             stop.set()
             if worker is not None:
                 await worker
+            await container.runner.drain(grace_seconds=container.settings.shutdown_grace_seconds)
 
     settings = container.settings
     app = FastAPI(

@@ -20,19 +20,20 @@ Result = TypeVar("Result")
 
 @contextmanager
 def running_store(settings: Settings) -> Iterator[None]:
-    """Have the store running and migrated if it is the embedded one, the demo's target too; stop what was started here."""
-    started_store = start_embedded_store(settings)
+    """Have the store running and migrated if it is the embedded one, the demo's target too; the last to leave stops them."""
+    embedded = start_embedded_store(settings)
     target = DemoTarget(settings)
-    started_target = target.exists and target.cluster.ensure_running()
-    if settings.database_url is None and settings.app_database_url is None:
+    if target.exists:
+        target.cluster.ensure_running()
+    if embedded:
         prepare_store(settings)
     try:
         yield
     finally:
-        if started_target:
-            target.cluster.stop()
-        if started_store:
-            embedded_cluster(settings).stop()
+        if target.exists:
+            target.cluster.stop_unless_used()
+        if embedded:
+            embedded_cluster(settings).stop_unless_used()
 
 
 def run_in_transaction(settings: Settings, tenant: str, work: Callable[[Transaction], Awaitable[Result]]) -> Result:

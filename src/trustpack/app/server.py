@@ -70,6 +70,7 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(signum, stop.set)
     async with open_container(settings) as container:
         await container.worker.run(stop)
+        await container.runner.drain(grace_seconds=settings.shutdown_grace_seconds)
 
 
 async def _serve(server: uvicorn.Server) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from trustpack.app.bootstrap import open_container
 from trustpack.app.local_store import run_in_transaction, running_store
-from trustpack.capabilities.operations.rules.target_definition import parse_definition
+from trustpack.capabilities.operations import parse_definition
 from trustpack.capabilities.operations.service.targets import identify_target, list_targets, put_target, remove_target
 from trustpack.kernel.actor import system_actor
 from trustpack.platform.settings import Settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,14 +114,14 @@ async def require_powerless(pool: Pool) -> None:
 def read_or_make_secret(path: Path) -> str:
     """Return the secret kept in `path`, making it (readable by its owner only) on the first call.
 
-    Safe to call from several processes at once: one makes it, all read the same.
+    Safe to call from several processes and threads at once: one makes it, all read the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600 from the start
+        draft = Path(name)
         with os.fdopen(descriptor, "w", encoding="ascii") as handle:
             handle.write(new_secret())
     try:

@@ -10,16 +10,20 @@ import fcntl
 import hashlib
 import os
 import pwd
+import shlex
 import shutil
 import socket
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+import psycopg
+import stamina
 
 from trustpack.kernel.errors import ErrorKind, TrustpackError
 
@@ -41,6 +45,8 @@ _UNPRIVILEGED_USER = "pgserver"
 _LONGEST_SOCKET_DIRECTORY = 85
 """A socket's path may have 107 bytes, `/.s.PGSQL.65535` included."""
 _STARTUP_SECONDS = 60
+_CRASHED_ATTEMPTS = 10
+"""A killed server's backends hold its shared memory until they have noticed, and it starts again only after that."""
 _EXECUTABLE_AND_READABLE = 0o055
 
 
@@ -102,18 +108,45 @@ class Cluster:
                 self._initialise()
             if self.is_running():
                 return False
-            self._start()
+            has_crashed = (self.data_path / "postmaster.pid").exists()
+            stamina.retry(on=EmbeddedPostgresError, attempts=_CRASHED_ATTEMPTS if has_crashed else 1)(self._start)()
             return True
 
     def is_running(self) -> bool:
         """Say whether the server of this cluster runs."""
-        return self._succeeds("pg_ctl", "status", "-D", str(self.data_path))
+        return self._succeeds("pg_ctl", "status", "-D", str(self.data_path)) and not self._is_zombie()
+
+    def _is_zombie(self) -> bool:
+        # To pg_ctl a killed server runs until its parent has collected it. In a container that parent may be this process.
+        try:
+            process = int((self.data_path / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+            with suppress(ChildProcessError):
+                os.waitpid(process, os.WNOHANG)
+            return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+        except (OSError, ValueError):
+            return False
 
     def stop(self, *, mode: str = "fast") -> None:
         """Stop the server if it runs. `mode` is one of `pg_ctl`'s: `fast` ends sessions, `immediate` is a crash."""
         with self._lock():
             if self.is_running():
                 self._run("pg_ctl", "-w", "-D", str(self.data_path), "-m", mode, "stop")
+
+    def stop_unless_used(self) -> bool:
+        """Stop the server if nobody else is connected to it, and return whether it was stopped.
+
+        Whoever leaves last turns it off, whoever had started it: a process that was killed cannot.
+        """
+        if not self.is_running():
+            return False
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            others = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            ).fetchone()
+        if others != (0,):
+            return False
+        self.stop()
+        return True
 
     def _initialise(self) -> None:
         # initdb wants an empty directory: a first run that was killed half-way left a partial one without PG_VERSION.
@@ -135,9 +168,10 @@ class Cluster:
 
     def _start(self) -> None:
         listen = "127.0.0.1" if self.password is not None else ""
-        sockets = str(self.socket_path) if self.password is None else ""
+        # Quoted twice: for the server, which reads a list there, and for the shell that pg_ctl calls.
+        sockets = '"{}"'.format(str(self.socket_path).replace('"', '""')) if self.password is None else ""
         settings = (f"listen_addresses={listen}", f"unix_socket_directories={sockets}", f"port={self.port}", *self.options)
-        options = " ".join(f"-c '{setting}'" for setting in settings)
+        options = " ".join(f"-c {shlex.quote(setting)}" for setting in settings)
         self._run(
             "pg_ctl",
             "-w",

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
-from psycopg import OperationalError
+from psycopg import Error as DatabaseError
 
 from trustpack.kernel.errors import TrustpackError
 from trustpack.platform.system_clock import monotonic_seconds
@@ -117,6 +117,27 @@ class JobRunner:
     def __init__(self, unit_of_work: UnitOfWork, handlers: Mapping[str, Handler]) -> None:
         self._unit_of_work = unit_of_work
         self._handlers = handlers
+        self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of job that this process can do."""
+        return tuple(self._handlers)
+
+    def start(self, job: Job) -> asyncio.Task[None]:
+        """Run one claimed job in the background; it goes on when whoever waits for it gives up."""
+        task = asyncio.create_task(self.run(job))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def drain(self, *, grace_seconds: float) -> None:
+        """Let the running jobs finish for a while, then cancel them: their leases run out and somebody takes them up."""
+        if not self._running:
+            return
+        _, late = await asyncio.wait(self._running, timeout=grace_seconds)
+        for task in late:
+            task.cancel()
 
     async def run(self, job: Job) -> None:
         """Run one claimed job to its end, keeping its lease alive; a failure puts it off with a growing pause.
@@ -125,12 +146,14 @@ class JobRunner:
         """
         started = monotonic_seconds()
         lease = asyncio.create_task(self._keep_lease(job))
-        outcome = "done"
+        outcome = "cancelled"
         try:
             await self._handlers[job.kind](job)
+            outcome = "done"
         except Exception as error:  # noqa: BLE001 - the loop must outlive any handler's bug; the job stays and is retried
             outcome = str(error.data.get("code", error.code)) if isinstance(error, TrustpackError) else type(error).__name__
-            await self._put_off(job, outcome)
+            with suppress(DatabaseError):  # with the store away the lease runs out, and the job is taken up after that
+                await self._put_off(job, outcome)
             _log.warning(
                 "job_failed", job_kind=job.kind, subject_id=job.subject_id, exc_info=not isinstance(error, TrustpackError)
             )
@@ -178,7 +201,7 @@ class JobRunner:
     async def _keep_lease(self, job: Job) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
-            with suppress(OperationalError):  # a lease that cannot be renewed runs out, which is what it is for
+            with suppress(DatabaseError):  # a lease that cannot be renewed runs out, which is what it is for
                 async with self._unit_of_work.transaction(job.tenant_id) as tx:
                     await tx.write(
                         "UPDATE trustpack.jobs SET locked_until = clock_timestamp() + %(lease)s"
@@ -200,18 +223,18 @@ class Worker:
         self._system_pool = system_pool
         self._unit_of_work = unit_of_work
         self._poll_seconds = poll_seconds
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: set[str] = set()
+        self._kinds = runner.kinds
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then let the running jobs finish. A database that is away is waited for."""
+        """Take work up until `stop` is set; what runs then goes on. A database that is away is waited for."""
         while not stop.is_set():
             try:
                 await self._start_due_jobs()
-            except OperationalError as error:
+            except DatabaseError as error:
                 _log.warning("worker_waits_for_database", reason=type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=self._poll_seconds)
-        await asyncio.gather(*self._running.values())
 
     async def run_due(self) -> int:
         """Run what is due now to its end and return how many jobs that were; for commands and tests that do not loop."""
@@ -232,12 +255,11 @@ class Worker:
                 continue
             job = await self._runner.claim(tenant_id, job_id)
             if job is not None:
-                task = asyncio.create_task(self._runner.run(job))
-                self._running[job_id] = task
-                task.add_done_callback(partial(self._forget, job_id))
+                self._running.add(job_id)
+                self._runner.start(job).add_done_callback(partial(self._forget, job_id))
 
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
-        self._running.pop(job_id, None)
+        self._running.discard(job_id)
 
     async def _due(self) -> list[tuple[str, str]]:
         now = self._unit_of_work.clock.now()
@@ -248,6 +270,13 @@ class Worker:
                 {"now": now, "limit": SCAN_LIMIT},
             )
             rows = await cursor.fetchall()
+            retrying = await connection.execute(
+                "SELECT kind, count(*) AS count FROM trustpack.jobs WHERE attempts > 1 GROUP BY kind"
+            )
+            for kind in self._kinds:
+                metrics.JOBS_RETRYING.labels(kind=kind).set(0)
+            for row in await retrying.fetchall():
+                metrics.JOBS_RETRYING.labels(kind=row["kind"]).set(row["count"])
         metrics.JOBS_DUE.set(len(rows))
         metrics.JOBS_OLDEST_DUE_SECONDS.set((now - rows[0]["due_at"]).total_seconds() if rows else 0)
         return [(row["tenant_id"], row["id"]) for row in rows]

@@ -41,7 +41,7 @@ class SecretFiles:
         else:
             try:
                 found = (self._data_dir / reference.name).read_text(encoding="utf-8").strip()
-            except OSError:
+            except (OSError, UnicodeDecodeError):
                 found = ""
         if not found:
             raise SecretMissing(f"The {reference.source} secret {reference.name} is missing or empty.")

@@ -11,8 +11,8 @@ from trustpack.app.bootstrap import Container, open_container, prepare_store
 from trustpack.app.demo.seed import CAST, TENANTS, issue_tokens, seed_tenant
 from trustpack.app.demo.story import TENANT, StepFailed, Story
 from trustpack.app.demo.target import DemoTarget
+from trustpack.app.local_store import running_store
 from trustpack.app.server import running_server
-from trustpack.platform.database import embedded_cluster
 from trustpack.platform.settings import Settings
 from trustpack.platform.telemetry.logs import configure_logs
 
@@ -29,20 +29,15 @@ async def run_demo(settings: Settings, console: Console, *, once: bool) -> int:
         console.print(
             "[bold]Trust & Proof Pack[/bold], demo", f"(data and logs in {settings.data_dir.resolve()})", soft_wrap=True
         )
-        console.print("  starting the store and applying migrations ...")
+        console.print("  starting the store and the production database orders-prod ...")
         prepare_store(settings)
-        console.print("  starting the production database orders-prod ...")
         target.ensure()
-        try:
+        with running_store(settings):
             async with open_container(settings) as container:
                 for tenant in TENANTS:
                     await seed_tenant(container, tenant)
                     console.print(f"  tenant {tenant} is seeded")
                 return await _tell_and_serve(container, target, console, once=once)
-        finally:
-            target.cluster.stop()
-            if settings.database_url is None and settings.app_database_url is None:
-                embedded_cluster(settings).stop()
 
 
 async def _tell_and_serve(container: Container, target: DemoTarget, console: Console, *, once: bool) -> int:

@@ -10,7 +10,7 @@ import yaml
 from trustpack.app.bootstrap import Container
 from trustpack.app.demo.target import DemoTarget
 from trustpack.capabilities import directory
-from trustpack.capabilities.operations.rules.target_definition import parse_definition
+from trustpack.capabilities.operations import parse_definition
 from trustpack.capabilities.operations.service.targets import identify_target, put_target
 from trustpack.kernel.actor import Role, system_actor
 from trustpack.platform.unit_of_work import Transaction

@@ -11,7 +11,7 @@ import yaml
 from psycopg import sql
 
 from trustpack.capabilities.operations.adapters.postgres.install import InstallReport, install
-from trustpack.capabilities.operations.rules.target_definition import parse_definition
+from trustpack.capabilities.operations import parse_definition
 from trustpack.platform.database import read_or_make_secret
 from trustpack.platform.embedded_postgres import Cluster, free_port
 from trustpack.platform.settings import Settings

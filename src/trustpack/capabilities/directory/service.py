@@ -36,6 +36,7 @@ from trustpack.kernel.clock import format_time
 from trustpack.kernel.json_types import JsonValue
 from trustpack.platform.entropy import new_secret
 from trustpack.platform.unit_of_work import Transaction, UnitOfWork
+from trustpack.platform.web.idempotency import schedule_sweep
 from trustpack.proof.canonical import digest_of
 
 people = store.people
@@ -50,6 +51,7 @@ async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bo
     await store.insert_tenant(tx, name=name, is_demo=is_demo)
     await _record(tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name})
     await _refuse_duplicates(tx)
+    await schedule_sweep(tx)
     return Tenant(id=tx.tenant_id, version=1, status="active", name=name, is_demo=is_demo)
 
 

@@ -42,6 +42,7 @@ from trustpack.kernel.errors import NotFound
 from trustpack.kernel.ids import require_id
 from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.platform.system_clock import monotonic_seconds
+from trustpack.platform.telemetry import metrics
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes, digest_of
 
@@ -152,6 +153,10 @@ class PolicyGate:
         self, request: DecisionRequest, evaluation: _Evaluation, *, outcome: PolicyOutcome, answer: Answer, started: float
     ) -> Decision:
         bundle = self._engine.bundle(request.package) if request.package in self._schemas else UNKNOWN_BUNDLE
+        seconds = monotonic_seconds() - started
+        package = request.package if request.package in self._schemas else "(unknown)"
+        metrics.POLICY_DURATION.labels(package=package, engine=self._engine.identity.name).observe(seconds)
+        metrics.POLICY_OUTCOMES.labels(package=package, mode=request.mode.value, outcome=outcome.value).inc()
         return Decision(
             id=request.id,
             tenant_id=request.tenant_id,
@@ -172,7 +177,7 @@ class PolicyGate:
             parameters_digest=evaluation.parameters_digest,
             schema_digest=bundle.schema_digest,
             engine=self._engine.identity,
-            duration_us=round((monotonic_seconds() - started) * _MICROSECONDS),
+            duration_us=round(seconds * _MICROSECONDS),
             decided_at=self._clock.now(),
         )
 

@@ -82,7 +82,10 @@ def _missing(connection: psycopg.Connection) -> Iterator[Migration]:
     known = {step.version: step for step in migrations()}
     if unknown := applied.keys() - known.keys():
         raise MigrationFault(f"The database has migration {max(unknown)}, which this version does not know.")
+    newest = max(applied, default=0)
     for version, step in known.items():
+        if version not in applied and version < newest:
+            raise MigrationFault(f"The database has migration {newest}, but not {step.name}, which comes before it.")
         if version not in applied:
             yield step
         elif applied[version] != step.digest:

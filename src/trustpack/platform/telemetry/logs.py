@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Set
 from typing import Any, TextIO
 
 import structlog
@@ -47,11 +47,11 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
-def _redacted(name: str, value: Any) -> Any:
-    if name.lower() in SENSITIVE_FIELDS:
+def _redacted(name: object, value: Any) -> Any:
+    if isinstance(name, str) and name.lower() in SENSITIVE_FIELDS:
         return REDACTED
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {inner: _redacted(inner, item) for inner, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Set):
         return [_redacted("", item) for item in value]
     return value

@@ -7,7 +7,7 @@ replays; if the first one rolls back, the second does the work.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -15,10 +15,14 @@ from typing import Annotated
 from fastapi import Header, Request
 
 from trustpack.kernel.errors import ErrorKind, InvalidInput, TrustpackError
-from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform import jobs
+from trustpack.platform.jobs import Handler, Job
+from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 from trustpack.proof.canonical import digest_of
 
 KEPT_FOR = timedelta(hours=72)
+SWEEP_EVERY = timedelta(days=1)
+SWEEP_JOB = "idempotency.sweep"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -146,12 +150,23 @@ async def forget(tx: Transaction, key: RequestKey | None) -> None:
     )
 
 
-async def forget_old(tx: Transaction) -> None:
-    """Delete the tenant's keys that are older than `KEPT_FOR`."""
-    await tx.write(
-        "DELETE FROM trustpack.idempotency_keys WHERE tenant_id = %(tenant)s AND created_at < %(before)s",
-        {"tenant": tx.tenant_id, "before": tx.now - KEPT_FOR},
-    )
+async def schedule_sweep(tx: Transaction) -> None:
+    """Ask for the tenant's old keys to be deleted once a day; called when a tenant is made."""
+    await jobs.schedule(tx, kind=SWEEP_JOB, subject_id=tx.tenant_id, due_at=tx.now + SWEEP_EVERY)
+
+
+def sweep_handlers(unit_of_work: UnitOfWork) -> Mapping[str, Handler]:
+    """Return the handler that deletes keys older than `KEPT_FOR` and asks for the next day's sweep."""
+
+    async def sweep(job: Job) -> None:
+        async with unit_of_work.transaction(job.tenant_id) as tx:
+            await tx.write(
+                "DELETE FROM trustpack.idempotency_keys WHERE tenant_id = %(tenant)s AND created_at < %(before)s",
+                {"tenant": tx.tenant_id, "before": tx.now - KEPT_FOR},
+            )
+            await schedule_sweep(tx)
+
+    return {SWEEP_JOB: sweep}
 
 
 def _values(tx: Transaction, key: RequestKey) -> dict[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trustpack.kernel.errors import ErrorKind, TrustpackError
+from trustpack.kernel.errors import ErrorKind, InvalidInput, TrustpackError
 from trustpack.kernel.ids import IdSource
 from trustpack.platform.system_clock import monotonic_seconds
 from trustpack.platform.telemetry import metrics
-from trustpack.platform.web.problems import respond
+from trustpack.platform.web.problems import respond, respond_to_bug
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SAFE_HEADERS = (
@@ -20,6 +21,8 @@ _SAFE_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 _log = structlog.get_logger("trustpack.request")
 
 
@@ -50,7 +53,7 @@ class RequestFrame:
         request_id = offered.decode() if _REQUEST_ID.fullmatch(offered) else self._ids.new("req")
         scope["trustpack.request_id"] = request_id
         started = monotonic_seconds()
-        status = 500
+        status: int | None = None
 
         async def send_framed(message: Message) -> None:
             nonlocal status
@@ -61,13 +64,25 @@ class RequestFrame:
 
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            if int(headers.get(b"content-length", b"0") or b"0") > self._max_body_bytes:
-                await respond(BodyTooLarge(), request_id=request_id)(scope, receive, send_framed)
+            if (refusal := self._refusal_of(headers.get(b"content-length", b"0"), request_id)) is not None:
+                await refusal(scope, receive, send_framed)
             else:
                 await self._app(scope, self._limited(receive), send_framed)
+        except Exception as error:  # answered here and not further out, so that this answer has its id and its headers too
+            answer = respond_to_bug(error, request_id=request_id)
+            if status is not None:
+                raise
+            await answer(scope, receive, send_framed)
         finally:
-            self._note(scope, status=status, seconds=monotonic_seconds() - started)
+            self._note(scope, status=status or 500, seconds=monotonic_seconds() - started)
             structlog.contextvars.clear_contextvars()
+
+    def _refusal_of(self, content_length: bytes, request_id: str) -> Response | None:
+        if not _CONTENT_LENGTH.fullmatch(content_length):
+            return respond(InvalidInput("The Content-Length is not a number of bytes."), request_id=request_id, status=400)
+        if int(content_length) > self._max_body_bytes:
+            return respond(BodyTooLarge(), request_id=request_id)
+        return None
 
     def _limited(self, receive: Receive) -> Receive:
         received = 0
@@ -85,12 +100,13 @@ class RequestFrame:
     def _note(self, scope: Scope, *, status: int, seconds: float) -> None:
         # The route's template, never the path itself: paths hold ids, and an unknown path holds whatever its sender likes.
         route = getattr(scope.get("route"), "path", "(none)")
-        metrics.HTTP_REQUESTS.labels(method=scope["method"], route=route, status=str(status)).inc()
-        metrics.HTTP_DURATION.labels(method=scope["method"], route=route).observe(seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "(other)"
+        metrics.HTTP_REQUESTS.labels(method=method, route=route, status=str(status)).inc()
+        metrics.HTTP_DURATION.labels(method=method, route=route).observe(seconds)
         actor = scope.get("trustpack.actor")
         _log.info(
             "request",
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             duration_ms=round(seconds * 1000, 2),

@@ -35,13 +35,22 @@ _log = structlog.get_logger(__name__)
 
 
 class StoreUnavailable(TrustpackError):
-    """The product's own database did not answer; nothing was changed."""
+    """The product's own database did not answer. Whether a commit under way succeeded is then unknown, so nothing is claimed."""
 
     kind = ErrorKind.UNAVAILABLE
     code = "platform.store_unavailable"
     title = "The service cannot reach its database"
-    detail = "The service's database did not answer in time; nothing was changed."
-    next_step = "Try again in a few seconds; with an Idempotency-Key this is always safe."
+    detail = "The service's database did not answer in time."
+    next_step = "Try again in a few seconds; with the same Idempotency-Key nothing is done twice."
+
+
+class Unexpected(TrustpackError):
+    """A bug of ours. What it was stands in the log under the request id, never in the answer."""
+
+    code = "platform.unexpected"
+    title = "Something went wrong on our side"
+    detail = "Something went wrong on our side."
+    next_step = "Try again with the same Idempotency-Key, and report the request id if it stays."
 
 
 class MethodNotAllowed(TrustpackError):
@@ -83,14 +92,19 @@ def respond(error: TrustpackError, *, request_id: str, status: int | None = None
     return Response(json.dumps(document, ensure_ascii=False).encode(), mapped, headers, media_type=PROBLEM_TYPE)
 
 
+def respond_to_bug(error: Exception, *, request_id: str) -> Response:
+    """Log what nobody foresaw and return the HTTP answer to it."""
+    _log.error("unexpected_error", reason=type(error).__name__, exc_info=error)
+    return respond(Unexpected(), request_id=request_id, status=500)
+
+
 def install(app: FastAPI) -> None:
-    """Make the application answer every error with a problem document."""
+    """Make the application answer every foreseen error with a problem document; `RequestFrame` answers the others."""
     app.add_exception_handler(TrustpackError, _on_trustpack_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     for transient in _TRANSIENT:
         app.add_exception_handler(transient, _on_transient)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 def request_id_of(request: Request) -> str:
@@ -118,18 +132,12 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if status == HTTPStatus.NOT_FOUND:
         return respond(NotFound(), request_id=request_id_of(request))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return respond(MethodNotAllowed(), request_id=request_id_of(request), status=405)
+        refused = respond(MethodNotAllowed(), request_id=request_id_of(request), status=405)
+        refused.headers.update(cast("HTTPException", error).headers or {})  # `Allow`, which RFC 9110 asks for
+        return refused
     return respond(InvalidInput("The request could not be read."), request_id=request_id_of(request), status=status)
 
 
 async def _on_transient(request: Request, error: Exception) -> Response:
     _log.warning("store_unavailable", reason=type(error).__name__)
     return respond(StoreUnavailable(), request_id=request_id_of(request))
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    _log.error("unexpected_error", reason=type(error).__name__, exc_info=error)
-    unexpected = TrustpackError(
-        "Something went wrong on our side; nothing was changed.", next_step="Try again, and report the request id if it stays."
-    )
-    return respond(unexpected, request_id=request_id_of(request), status=500)

@@ -58,12 +58,14 @@ class Desk:
         if isinstance(outcome, Refused):
             refused_status, body = problem_body(outcome.error, request_id=self._request_id)
             return Reply(status=refused_status, body=body)
-        return Reply(status=status, body=encode(reading.present(await reading.view_of(tx, outcome))))
+        is_new = outcome.version == 1
+        view = reading.first_view_of(outcome, self.actor) if is_new else await reading.view_of(tx, outcome)
+        return Reply(status=status, body=encode(reading.present(view)))
 
     async def run(self, job: Job, request_id: str) -> Response:
         """Run a claimed job, wait for it a while, and answer with how the request stands then."""
         # Shielded: the job goes on when the wait, or the client, ends.
-        running = asyncio.ensure_future(self._runner.run(job))
+        running = self._runner.start(job)
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(running), timeout=self.operations.limits.execute_wait_seconds)
         async with self.operations.unit_of_work.transaction(self.actor.tenant_id) as tx:

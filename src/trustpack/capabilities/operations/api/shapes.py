@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from trustpack.capabilities.operations.model import NewRequest
 from trustpack.kernel.actor import Role
@@ -17,10 +17,19 @@ _WITHOUT_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
 _ONE_VISIBLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$"
 """A scope stands in the statements that people approve: no line break, nothing invisible, nothing that turns the text around."""
 
+
+def _within_bytes(text: str) -> str:
+    if len(text.encode()) > JUSTIFICATION_BYTES:
+        raise ValueError(f"longer than {JUSTIFICATION_BYTES} bytes")
+    return text
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 ScopeValue = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_VISIBLE_LINE)]
 Text = Annotated[
-    str, StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_WITHOUT_CONTROLS)
+    str,
+    StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_WITHOUT_CONTROLS),
+    AfterValidator(_within_bytes),
 ]
 Ticket = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -51,8 +60,6 @@ class RequestBody(Body):
     def _check_whole(self) -> RequestBody:
         if (self.duration_minutes is None) == (self.duration_seconds is None):
             raise ValueError("give exactly one of duration_minutes and duration_seconds")
-        if len(self.justification.encode()) > JUSTIFICATION_BYTES:
-            raise ValueError(f"justification is longer than {JUSTIFICATION_BYTES} bytes")
         return self
 
     def to_new_request(self) -> NewRequest:

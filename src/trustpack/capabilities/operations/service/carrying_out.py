@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trustpack.capabilities.operations.model import (
+    ApprovalsVoid,
     Case,
     Command,
     ExecutionStatus,
@@ -16,7 +17,8 @@ from trustpack.capabilities.operations.model import (
     Status,
     TargetUnavailable,
 )
-from trustpack.capabilities.operations.rules.effects import order_of
+from trustpack.capabilities.operations.rules.effects import order_of, read_effect
+from trustpack.capabilities.operations.rules.target_definition import definition_document
 from trustpack.capabilities.operations.service.context import REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance
@@ -51,6 +53,7 @@ async def carry_out(operations: Operations, job: Job) -> None:
     failure: TrustpackError = TargetUnavailable("The target did not carry the order out in time.")
     if operations.clock.now() < case.execution.started_at + GIVE_UP_AFTER:
         try:
+            _require_as_approved(case)
             live = await adapter.grant(case.target.definition, order)
         except TrustpackError as error:
             failure = error
@@ -73,6 +76,13 @@ async def _ordered_case(operations: Operations, job: Job) -> Case | None:
             await jobs.finish(tx, job)
             return None
         return await load_case(tx, request)
+
+
+def _require_as_approved(case: Case) -> None:
+    # An order may wait for its target for a while, and a target's definition may be replaced meanwhile.
+    approved = read_effect(case.request.effect)["target"]["definition"]
+    if canonical_bytes(approved) != canonical_bytes(definition_document(case.target.definition)):
+        raise ApprovalsVoid("The target's definition changed while the order was under way, so it was not carried out.")
 
 
 async def _locked_case(tx: Transaction, job: Job) -> Case | None:

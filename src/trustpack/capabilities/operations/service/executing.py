@@ -20,6 +20,7 @@ from trustpack.capabilities.operations.model import (
     RequesterOnly,
     Status,
     Target,
+    TargetRefused,
     WindowClosed,
 )
 from trustpack.capabilities.operations.rules.effects import build_effect, order_of
@@ -146,6 +147,8 @@ async def start_execution(
 
 
 async def _effect_now(operations: Operations, target: Target, request: HighRiskRequest) -> Effect:
+    if target.status != "active":
+        raise TargetRefused("The target was taken out of service; nothing was changed.")
     adapter = operations.adapter_of(target)
     live = replace(target, identity=await adapter.identify(target.definition))
     order = order_of(live, scope=request.scope, duration_seconds=request.duration_seconds)

@@ -70,6 +70,11 @@ async def load_case(tx: Transaction, request: HighRiskRequest) -> Case:
     )
 
 
+def first_view_of(request: HighRiskRequest, requester: Actor) -> RequestView:
+    """Return the view of a request that was made just now: nothing but its first decision lies beside it yet."""
+    return RequestView(request=request, decision_ids=(request.decision_id,), handles={requester.id: requester.handle})
+
+
 async def view_of(tx: Transaction, request: HighRiskRequest) -> RequestView:
     """Return the view of one request."""
     return (await views_of(tx, (request,)))[0]

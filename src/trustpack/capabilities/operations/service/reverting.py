@@ -29,6 +29,8 @@ from trustpack.platform.telemetry import metrics
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
 
+MOST_BLOCKERS = 20
+"""A receipt stays small (65,535 bytes at most), however many objects a grantee left behind."""
 _STILL_TO_REVERT = frozenset({Status.ACTIVE, Status.REVERTING, Status.REVERT_FAILED})
 
 
@@ -81,6 +83,7 @@ async def _begin(tx: Transaction, request: HighRiskRequest, *, actor: Actor, per
 
 async def _record_outcome(operations: Operations, job: Job, outcome: RevertOutcome) -> None:
     metrics.REVERTS.labels(outcome="proven" if outcome.proven else "unproven").inc()
+    outcome = replace(outcome, blockers=outcome.blockers[:MOST_BLOCKERS])
     async with operations.unit_of_work.transaction(job.tenant_id) as tx:
         request = await store.lock_request(tx, job.subject_id)
         if request is None or request.status not in {Status.REVERTING, Status.REVERT_FAILED}:
