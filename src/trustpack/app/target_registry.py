@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from trustpack.app.bootstrap import open_container
 from trustpack.app.local_store import run_in_transaction, running_store
-from trustpack.capabilities.operations import parse_definition
+from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.service.targets import identify_target, list_targets, put_target, remove_target
 from trustpack.kernel.actor import system_actor
 from trustpack.platform.settings import Settings
@@ -30,7 +29,7 @@ def target_registry_app(app: typer.Typer, *, settings: Callable[[], Settings]) -
         file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The target's definition.")], tenant: Tenant
     ) -> None:
         """Register a target, after asking the live database whether it fits; again to change it."""
-        definition = parse_definition(yaml.safe_load(file.read_text(encoding="utf-8")))
+        definition = parse_definition_file(file.read_text(encoding="utf-8"))
         actor = system_actor(tenant, "operator")
 
         async def run() -> str:

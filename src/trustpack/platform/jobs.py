@@ -108,7 +108,7 @@ async def finish(tx: Transaction, job: Job) -> None:
 
 def backoff_seconds(attempts: int) -> float:
     """Return the pause after the given number of attempts: doubling from half a second, at most a minute, for ever."""
-    return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(attempts, 20), LONGEST_BACKOFF_SECONDS))
+    return float(min(FIRST_BACKOFF_SECONDS * 2 ** min(attempts - 1, 20), LONGEST_BACKOFF_SECONDS))
 
 
 class JobRunner:

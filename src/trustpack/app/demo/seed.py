@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-import yaml
-
 from trustpack.app.bootstrap import Container
 from trustpack.app.demo.target import DemoTarget
 from trustpack.capabilities import directory
-from trustpack.capabilities.operations import parse_definition
+from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.service.targets import identify_target, put_target
 from trustpack.kernel.actor import Role, system_actor
 from trustpack.platform.unit_of_work import Transaction
@@ -37,7 +35,7 @@ async def seed_tenant(container: Container, tenant_id: str) -> None:
     """Make one tenant of the demo with its people, team and target."""
     async with container.unit_of_work.transaction(tenant_id) as tx:
         await _people(tx, tenant_id)
-    definition = parse_definition(yaml.safe_load(DemoTarget(container.settings).definition_text))
+    definition = parse_definition_file(DemoTarget(container.settings).definition_text)
     identity = await identify_target(container.operations, definition)
     async with container.unit_of_work.transaction(tenant_id) as tx:
         await put_target(tx, system_actor(tenant_id, "seed"), definition=definition, identity=identity)

@@ -7,11 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 import psycopg
-import yaml
 from psycopg import sql
 
+from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.adapters.postgres.install import InstallReport, install
-from trustpack.capabilities.operations import parse_definition
 from trustpack.platform.database import read_or_make_secret
 from trustpack.platform.embedded_postgres import Cluster, free_port
 from trustpack.platform.settings import Settings
@@ -58,7 +57,7 @@ class DemoTarget:
         with psycopg.connect(cluster.url(), autocommit=True) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-        definition = parse_definition(yaml.safe_load(self.definition_text))
+        definition = parse_definition_file(self.definition_text)
         service_password = read_or_make_secret(self.directory / "service-password")
         with psycopg.connect(cluster.url(database=DATABASE), autocommit=True) as connection:
             if connection.execute("SELECT to_regclass('public.orders')").fetchone() == (None,):

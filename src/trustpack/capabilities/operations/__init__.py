@@ -6,7 +6,19 @@ Does not own: the policy that decides, the votes, the receipts, or the evidence 
 
 from trustpack.capabilities.operations.model import Case, HighRiskRequest, Status, Target
 from trustpack.capabilities.operations.rules.effects import read_effect
-from trustpack.capabilities.operations.rules.target_definition import parse_definition
+from trustpack.capabilities.operations.rules.target_definition import parse_definition, parse_definition_file
 from trustpack.capabilities.operations.service.reading import find_readable, load_case, present, view_of
 
-__all__ = ["Case", "HighRiskRequest", "Status", "Target", "find_readable", "load_case", "parse_definition", "present", "read_effect", "view_of"]
+__all__ = [
+    "Case",
+    "HighRiskRequest",
+    "Status",
+    "Target",
+    "find_readable",
+    "load_case",
+    "parse_definition",
+    "parse_definition_file",
+    "present",
+    "read_effect",
+    "view_of",
+]

@@ -50,7 +50,8 @@ class TargetAdapter(Protocol):
     async def revert(self, definition: TargetDefinition, *, role_name: str) -> RevertOutcome:
         """Take the grant back and prove that it is gone; continue wherever an earlier call stopped.
 
-        A grant that never came to be is proven gone as well. Raises `TargetUnavailable`; everything that could not be done
+        A grant that never came to be is proven gone as well, and its name is burned: a grant that arrives later is refused.
+        Raises `TargetUnavailable`, `TargetNotPrepared`; everything that could not be done
         or proven is named in the outcome, which then is not `proven`.
         """
         ...

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
 
 from trustpack.capabilities.operations.api.answering import PREFIX, PROBLEMS, TAG, AtDesk, answer_json
 from trustpack.capabilities.operations.api.shapes import PreviewAnswer, ReceiptsAnswer, RequestAnswer, RequestBody, RequestPage
@@ -26,8 +26,8 @@ class ListQuery:
     status: Annotated[Status | None, Query()] = None
     type: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Z_]+$")] = None
     requester: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z][a-z0-9_-]*$", description="An id or a handle.")] = None
-    created_after: Annotated[datetime | None, Query()] = None
-    created_before: Annotated[datetime | None, Query()] = None
+    created_after: Annotated[AwareDatetime | None, Query()] = None
+    created_before: Annotated[AwareDatetime | None, Query()] = None
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
     cursor: Annotated[str | None, Query(max_length=200)] = None
 

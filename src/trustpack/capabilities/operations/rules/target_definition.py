@@ -58,8 +58,8 @@ def parse_definition_file(text: str) -> TargetDefinition:
         raise InvalidTargetDefinition(f"The file is longer than {_LONGEST_FILE_BYTES} bytes.", errors=[])
     try:
         document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # derived from SafeLoader
-    except yaml.YAMLError as error:
-        message = str(error)
+    except (yaml.YAMLError, RecursionError) as error:
+        message = "the nesting is too deep" if isinstance(error, RecursionError) else str(error)
         raise InvalidTargetDefinition(message, errors=[{"field": "", "message": message}]) from error
     if not isinstance(document, dict):
         raise InvalidTargetDefinition("The file holds no mapping.", errors=[{"field": "", "message": "not a mapping"}])
@@ -106,7 +106,9 @@ class _StrictLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            raise yaml.YAMLError(f"a key is no plain text near line {node.start_mark.line + 1}")
+        keys = [key.value for key, _ in node.value]
         if len(keys) != len(set(keys)):
             raise yaml.YAMLError(f"a key is given twice near line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep=deep)
@@ -164,7 +166,7 @@ def _contradictions(definition: TargetDefinition) -> list[dict[str, str]]:
         errors.append({"field": field, "message": message})
 
     seen: set[tuple[str, str]] = set()
-    views: Counter[str] = Counter(view_names(definition.tables))
+    views = Counter(view for _, view in set(zip(_places(definition), view_names(definition.tables), strict=True)))
     for index, (table, view) in enumerate(zip(definition.tables, view_names(definition.tables), strict=True)):
         place = f"tables/{index}"
         if (table.schema, table.name) in seen:
@@ -182,6 +184,10 @@ def _contradictions(definition: TargetDefinition) -> list[dict[str, str]]:
         if table.schema.startswith("pg_") or table.schema == "information_schema":
             complain(f"{place}/table", "system catalogues cannot be granted")
     return errors
+
+
+def _places(definition: TargetDefinition) -> list[tuple[str, str]]:
+    return [(table.schema, table.name) for table in definition.tables]
 
 
 def _summary(errors: list[dict[str, str]]) -> str:

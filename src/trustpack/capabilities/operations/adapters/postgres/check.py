@@ -9,13 +9,10 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection, sql
 
+from trustpack.capabilities.operations.adapters.postgres.administration import borrowed
 from trustpack.capabilities.operations.adapters.postgres.catalogue import misfits, read_catalogue
 from trustpack.capabilities.operations.adapters.postgres.exposures import exposures
-from trustpack.capabilities.operations.adapters.postgres.install import (
-    borrowed,
-    is_installed,
-    missing_without_superuser,
-)
+from trustpack.capabilities.operations.adapters.postgres.install import is_installed, missing_without_superuser
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, check_query, definition_digest
 from trustpack.capabilities.operations.model import TargetDefinition, TargetUnavailable

@@ -7,18 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psycopg
 from psycopg import Connection, sql
 from psycopg.errors import Diagnostic
 
+from trustpack.capabilities.operations.adapters.postgres.administration import (
+    administering,
+    borrow,
+    exists,
+    give_back,
+    is_superuser,
+)
 from trustpack.capabilities.operations.adapters.postgres.catalogue import misfits, read_catalogue
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
 from trustpack.capabilities.operations.adapters.postgres.script import (
     as_transaction,
-    borrow_roles,
-    cleaning_statements,
     install_statements,
-    return_roles,
     revoke_columns,
 )
 from trustpack.capabilities.operations.model import TargetDefinition, TargetNotPrepared, TargetRefused
@@ -66,7 +69,7 @@ def install(conn: Connection[Any], definition: TargetDefinition, *, service_pass
     reaches the server as a SCRAM verifier only. Raises `TargetRefused` with the server's reason; then nothing was changed.
     """
     statements = _install_statements(conn, definition)
-    with _administering(conn):
+    with administering(conn):
         conn.execute(statements)
         if service_password is not None:
             _set_service_password(conn, definition, service_password)
@@ -75,48 +78,34 @@ def install(conn: Connection[Any], definition: TargetDefinition, *, service_pass
     )
 
 
-def render_cleaning(conn: Connection[Any], definition: TargetDefinition) -> str:
-    """Return the script of `install_cleaning`."""
-    return as_transaction(_cleaning_statements(conn, definition)).as_string(conn)
-
-
-def install_cleaning(conn: Connection[Any], definition: TargetDefinition) -> None:
-    """Let the target's reverts drop, in another database of its cluster, what its grantees made there.
-
-    The connection is to that other database; the target itself is installed first. Raises `TargetRefused`, `TargetNotPrepared`.
-    """
-    names = installed_names(definition.name)
-    if not _exists(conn, "select from pg_catalog.pg_roles where rolname = %s", names.provisioner):
-        raise TargetNotPrepared(f"This cluster holds no target {definition.name}: install it in its own database first.")
-    with _administering(conn):
-        conn.execute(_cleaning_statements(conn, definition))
-
-
 def uninstall(conn: Connection[Any], definition: TargetDefinition, *, force: bool = False) -> tuple[str, ...]:
     """Remove everything that was installed, and return the names of the grants that were ended for it.
 
-    Raises `TargetRefused` while grants are live, unless `force` ends them first; and when an object of somebody else depends
-    on ours. Guarantee: the target's own tables, and the rights of others on them, are as they were before the installation.
+    The connection is in autocommit mode. Raises `TargetRefused` while grants are live, unless `force` ends them first, and
+    when an object of somebody else depends on ours. Guarantee: the target's own tables, and the rights of others on them, are
+    as they were before the installation.
     """
+    if not conn.autocommit:
+        raise ValueError("a grant can only be ended in several transactions: use an autocommit connection")
     names = installed_names(definition.name)
     if not is_installed(conn, definition):
         raise TargetNotPrepared(f"This database holds no installation of the target {definition.name}.")
-    with _administering(conn):
-        _borrow(conn, definition)
+    with administering(conn):
+        borrow(conn, definition)
         live = _live_grants(conn, names.state)
         if live and not force:
             raise TargetRefused(
                 f"{len(live)} grants are live: {', '.join(live[:5])}.", next_step="Revert them first, or uninstall with --force."
             )
-        _give_back(conn, definition)
+        give_back(conn, definition)
     for role_name in live:
         _end_grant(conn, definition, role_name)
-    with _administering(conn):
+    with administering(conn):
         conn.execute(sql.SQL("set local search_path = pg_catalog, pg_temp"))
-        _borrow(conn, definition)
+        borrow(conn, definition)
         conn.execute(revoke_columns(definition, database=conn.info.dbname))
         for role in (names.service, names.killer, names.reader, names.owner, names.provisioner):
-            if _exists(conn, "select from pg_catalog.pg_roles where rolname = %s", role):
+            if exists(conn, "select from pg_catalog.pg_roles where rolname = %s", role):
                 conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role)))
                 conn.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
     return live
@@ -124,7 +113,7 @@ def uninstall(conn: Connection[Any], definition: TargetDefinition, *, force: boo
 
 def harden(conn: Connection[Any], statement: str) -> None:
     """Carry out one statement of `exposures`. Raises `TargetRefused`, also when a right was not really taken away."""
-    with _administering(conn), _notices(conn) as notices:
+    with administering(conn), _notices(conn) as notices:
         conn.execute(statement)
         if notices:
             # A REVOKE without the authority for it succeeds with a warning.
@@ -137,23 +126,10 @@ def missing_without_superuser(server_version: int) -> tuple[str, ...]:
     return (*_MISSING_WITHOUT_SUPERUSER, *before_16)
 
 
-@contextmanager
-def borrowed(conn: Connection[Any], definition: TargetDefinition) -> Iterator[None]:
-    """Lend a non-superuser the rights of our roles for reading, in a transaction that is rolled back."""
-    with conn.transaction(force_rollback=True):
-        _borrow(conn, definition)
-        yield
-
-
-def is_superuser(conn: Connection[Any]) -> bool:
-    """Say whether the connection's user is a superuser."""
-    return _exists(conn, "select from pg_catalog.pg_roles where rolname = current_user and rolsuper")
-
-
 def is_installed(conn: Connection[Any], definition: TargetDefinition) -> bool:
     """Say whether the database of the connection holds an installation of this target, whatever its state."""
     names = installed_names(definition.name)
-    return _exists(conn, "select from pg_catalog.pg_namespace where nspname = %s", names.state)
+    return exists(conn, "select from pg_catalog.pg_namespace where nspname = %s", names.state)
 
 
 def _install_statements(conn: Connection[Any], definition: TargetDefinition) -> sql.Composed:
@@ -165,12 +141,6 @@ def _install_statements(conn: Connection[Any], definition: TargetDefinition) -> 
         raise TargetRefused(f"The definition does not fit the database: {'; '.join(wrong)}.", next_step="Correct the definition.")
     return install_statements(
         definition, tables, database=conn.info.dbname, server_version=conn.info.server_version, as_superuser=is_superuser(conn)
-    )
-
-
-def _cleaning_statements(conn: Connection[Any], definition: TargetDefinition) -> sql.Composed:
-    return cleaning_statements(
-        definition, database=conn.info.dbname, server_version=conn.info.server_version, as_superuser=is_superuser(conn)
     )
 
 
@@ -209,40 +179,14 @@ def _end_grant(conn: Connection[Any], definition: TargetDefinition, role_name: s
     # Each call in a transaction of its own: sessions can only be ended once the end of the grant is committed.
     for function, arguments in (("expire", [role_name]), ("kill", [role_name, 5000]), ("drop_role", [role_name, None])):
         call = sql.SQL("select {}({})").format(sql.Identifier(api, function), sql.SQL(", ").join(map(sql.Literal, arguments)))
-        with _administering(conn):
-            _borrow(conn, definition)
+        with administering(conn):
+            borrow(conn, definition)
             [(result,)] = conn.execute(call).fetchall()
-            _give_back(conn, definition)
+            give_back(conn, definition)
     if not result["dropped"]:
         raise TargetRefused(
             f"The role {role_name} could not be dropped: {result['reason']}.", blockers=result.get("blockers", [])
         )
-
-
-def _borrow(conn: Connection[Any], definition: TargetDefinition) -> None:
-    if not is_superuser(conn):
-        conn.execute(borrow_roles(definition, server_version=conn.info.server_version))
-
-
-def _give_back(conn: Connection[Any], definition: TargetDefinition) -> None:
-    if not is_superuser(conn):
-        conn.execute(return_roles(definition, server_version=conn.info.server_version))
-
-
-def _exists(conn: Connection[Any], query: str, *arguments: str) -> bool:
-    return conn.execute(query, arguments).fetchone() is not None
-
-
-@contextmanager
-def _administering(conn: Connection[Any]) -> Iterator[None]:
-    """Run a transaction; turn what the server says against it into `TargetRefused`, without the statement."""
-    try:
-        with conn.transaction():
-            yield
-    except psycopg.Error as error:
-        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
-        reason = error.diag.message_primary or type(error).__name__
-        raise TargetRefused(f"The server refused: {reason}.{hint}", sqlstate=error.sqlstate) from None
 
 
 @contextmanager

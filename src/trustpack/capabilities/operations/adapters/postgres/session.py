@@ -21,10 +21,12 @@ APPLICATION_NAME: Final = "trustpack"
 _STATEMENT_SECONDS: Final = 30
 """Longer than any lock wait or kill inside the functions; the server gives up first, so that its answer is known."""
 _ANSWER_SECONDS: Final = _STATEMENT_SECONDS + 5
+_TURN_SECONDS: Final = 120
+"""How long a revert whose machine vanished can keep others of the same role out."""
 _SETTINGS: Final = sql.SQL(
     "select pg_catalog.set_config('statement_timeout', {}, false),"
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)"
-).format(sql.Literal(f"{_STATEMENT_SECONDS}s"))
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', {}, false)"
+).format(sql.Literal(f"{_STATEMENT_SECONDS}s"), sql.Literal(f"{_TURN_SECONDS}s"))
 
 
 class TargetSession:

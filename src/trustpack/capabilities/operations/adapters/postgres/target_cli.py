@@ -12,8 +12,10 @@ import psycopg
 import typer
 from psycopg import Connection
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from trustpack.capabilities.operations.adapters.postgres import cleaning
 from trustpack.capabilities.operations.adapters.postgres import install as installation
 from trustpack.capabilities.operations.adapters.postgres.check import Finding, Severity, check
 from trustpack.capabilities.operations.adapters.postgres.exposures import Exposure, exposures
@@ -59,11 +61,11 @@ def install_command(
     """
     with _administrator(file, variable=admin_dsn_env, path=admin_dsn_file) as (conn, definition, console):
         if dry_run:
-            render = installation.render_cleaning if cleaning_only else installation.render_install
+            render = cleaning.render_cleaning if cleaning_only else installation.render_install
             typer.echo(render(conn, definition))
             return
         if cleaning_only:
-            installation.install_cleaning(conn, definition)
+            cleaning.install_cleaning(conn, definition)
             console.print(f"Reverts of [bold]{definition.name}[/bold] can clean up in {conn.info.dbname}.")
             return
         password = None if service_password_file is None else service_password_file.read_text(encoding="utf-8").strip()
@@ -117,12 +119,17 @@ def uninstall_command(
     admin_dsn_env: DsnVariable = None,
     admin_dsn_file: DsnFile = None,
     force: Annotated[bool, typer.Option("--force", help="End live grants first instead of refusing.")] = False,
+    cleaning_only: Annotated[bool, typer.Option("--cleaning-only", help="Only what that option of `install` did.")] = False,
 ) -> None:
     """Take the installation away again; the database's own tables are as they were before it.
 
     Example: trustpack target uninstall orders-prod.yaml --admin-dsn-file admin.dsn
     """
     with _administrator(file, variable=admin_dsn_env, path=admin_dsn_file) as (conn, definition, console):
+        if cleaning_only:
+            cleaning.uninstall_cleaning(conn, definition)
+            console.print(f"Reverts of [bold]{definition.name}[/bold] no longer clean up in {conn.info.dbname}.")
+            return
         for role_name in installation.uninstall(conn, definition, force=force):
             console.print(f"ended {role_name}")
         console.print(f"[bold]{definition.name}[/bold] is removed from {conn.info.dbname}.")
@@ -139,8 +146,8 @@ def _administrator(
             yield conn, definition, Console()
     except TrustpackError as error:
         console = Console(stderr=True)
-        console.print(f"[red]{error.title}[/red]: {error.detail}", soft_wrap=True)
-        console.print(error.next_step, soft_wrap=True)
+        console.print(f"[red]{error.title}[/red]: {escape(error.detail)}", soft_wrap=True)
+        console.print(escape(error.next_step), soft_wrap=True)
         raise typer.Exit(UNUSABLE) from None
 
 
@@ -177,10 +184,12 @@ def _as_table(findings: tuple[Finding, ...]) -> Table:
     table = Table("severity", "what", "what mends it", show_lines=True)
     for finding in findings:
         colour = _COLOURS[finding.severity]
-        table.add_row(f"[{colour}]{finding.severity}[/{colour}]", f"{finding.code}\n{finding.what}", finding.remedy)
+        table.add_row(
+            f"[{colour}]{finding.severity}[/{colour}]", f"{finding.code}\n{escape(finding.what)}", escape(finding.remedy)
+        )
     return table
 
 
 def _is_wanted(console: Console, exposure: Exposure) -> bool:
-    console.print(f"\n[bold]{exposure.code}[/bold]: {exposure.what}\n{exposure.statement}", highlight=False)
+    console.print(f"\n[bold]{exposure.code}[/bold]: {exposure.what}\n{escape(exposure.statement)}", highlight=False)
     return typer.confirm("Carry it out?", default=False)
