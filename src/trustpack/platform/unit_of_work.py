@@ -1,7 +1,7 @@
 """One transaction per use case, for one tenant: the only place in the product that commits or rolls back.
 
 Source: architecture sections 3 and 7. The statements of a transaction travel in PostgreSQL's pipeline mode: a write is queued
-and its failure shows at the next read, at `flush`, or at the commit; nothing is answered before the commit has succeeded.
+and its failure shows at a later statement, at `flush`, or at the commit; nothing is answered before the commit has succeeded.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Transaction:
         return await cursor.fetchall()
 
     async def write(self, query: LiteralString, parameters: Parameters) -> None:
-        """Queue a statement whose result nobody needs; a failure shows at the next read, at `flush` or at the commit."""
+        """Queue a statement whose result nobody needs; a failure shows at a later statement, at `flush` or at the commit."""
         await self.connection.execute(query, parameters)
 
     async def flush(self) -> None:

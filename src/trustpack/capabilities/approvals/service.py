@@ -13,8 +13,8 @@ votes_of = store.votes_of
 
 async def cast_vote(tx: Transaction, vote: Vote) -> None:
     """Store a vote in the caller's transaction, which holds the subject's row. Raises `AlreadyVoted`."""
-    await store.insert_vote(tx, vote)
     try:
+        await store.insert_vote(tx, vote)
         await tx.flush()
     except UniqueViolation as violation:
         raise AlreadyVoted from violation

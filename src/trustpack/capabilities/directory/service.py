@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,6 +34,7 @@ from trustpack.capabilities.directory.rules import (
 )
 from trustpack.kernel.actor import Actor, ActorKind, Role
 from trustpack.kernel.clock import format_time
+from trustpack.kernel.ids import require_id
 from trustpack.kernel.json_types import JsonValue
 from trustpack.platform.entropy import new_secret
 from trustpack.platform.unit_of_work import Transaction, UnitOfWork
@@ -48,9 +50,9 @@ tokens_of = store.tokens_of
 async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bool) -> Tenant:
     """Make the tenant that the transaction is open for. Raises `AlreadyExists`, `InvalidName`."""
     require_name(tx.tenant_id)
-    await store.insert_tenant(tx, name=name, is_demo=is_demo)
-    await _record(tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name})
-    await _refuse_duplicates(tx)
+    async with _refusing_duplicates(tx):
+        await store.insert_tenant(tx, name=name, is_demo=is_demo)
+        await _record(tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name})
     await schedule_sweep(tx)
     return Tenant(id=tx.tenant_id, version=1, status="active", name=name, is_demo=is_demo)
 
@@ -76,34 +78,34 @@ async def add_person(
         roles=roles,
         team_ids=frozenset(),
     )
-    account = account_id or tx.new_id("acc")
-    await store.insert_person(tx, person)
-    await _refuse_duplicates(tx)
-    await store.insert_account(tx, account)
-    await store.insert_person_account(tx, account_id=account, person=person)
+    account = _account(tx, account_id)
+    async with _refusing_duplicates(tx):
+        await store.insert_person(tx, person)
     payload: dict[str, JsonValue] = {"kind": kind.value, "roles": sorted(roles), "account": account}
-    await _record(
-        tx,
-        actor,
-        ("person", person.id, 1),
-        ("added", person.status),
-        payload,
-        personal={"handle": handle, "display_name": display_name},
-    )
-    await _refuse_duplicates(tx, AccountTaken)
+    async with _refusing_duplicates(tx, AccountTaken):
+        await store.insert_account(tx, account)
+        await store.insert_person_account(tx, account_id=account, person=person)
+        await _record(
+            tx,
+            actor,
+            ("person", person.id, 1),
+            ("added", person.status),
+            payload,
+            personal={"handle": handle, "display_name": display_name},
+        )
     return person
 
 
 async def link_account(tx: Transaction, actor: Actor, *, handle: str, account_id: str | None = None) -> str:
     """Give a person one more account and return its id; they stay one person for every rule. Raises `AccountTaken`."""
+    account = _account(tx, account_id)
     person = await _locked_person(tx, handle)
-    account = account_id or tx.new_id("acc")
-    await store.insert_account(tx, account)
     changed = replace(person, version=person.version + 1)
-    await store.update_person(tx, changed)
-    await store.insert_person_account(tx, account_id=account, person=changed)
-    await _record(tx, actor, ("person", person.id, changed.version), ("account_linked", person.status), {"account": account})
-    await _refuse_duplicates(tx, AccountTaken)
+    async with _refusing_duplicates(tx, AccountTaken):
+        await store.insert_account(tx, account)
+        await store.update_person(tx, changed)
+        await store.insert_person_account(tx, account_id=account, person=changed)
+        await _record(tx, actor, ("person", person.id, changed.version), ("account_linked", person.status), {"account": account})
     return account
 
 
@@ -136,9 +138,9 @@ async def set_person_status(tx: Transaction, actor: Actor, *, handle: str, statu
 async def add_team(tx: Transaction, actor: Actor, *, name: str) -> Team:
     """Add a team. Raises `AlreadyExists`, `InvalidName`."""
     team = Team(id=tx.new_id("team"), version=1, status="active", name=require_name(name))
-    await store.insert_team(tx, team)
-    await _record(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
-    await _refuse_duplicates(tx)
+    async with _refusing_duplicates(tx):
+        await store.insert_team(tx, team)
+        await _record(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
     return team
 
 
@@ -268,8 +270,16 @@ async def _locked_person(tx: Transaction, handle: str) -> Person:
     return person
 
 
-async def _refuse_duplicates(tx: Transaction, error: type[AlreadyExists | AccountTaken] = AlreadyExists) -> None:
+def _account(tx: Transaction, account_id: str | None) -> str:
+    # Accounts are global and hold no personal data, so what is given must be an id and not an address.
+    return tx.new_id("acc") if account_id is None else require_id(account_id, prefix="acc")
+
+
+@asynccontextmanager
+async def _refusing_duplicates(tx: Transaction, error: type[AlreadyExists | AccountTaken] = AlreadyExists) -> AsyncIterator[None]:
+    # In pipeline mode a statement's failure may show at any later one, so all of them stand inside.
     try:
+        yield
         await tx.flush()
     except UniqueViolation as violation:
         raise error from violation

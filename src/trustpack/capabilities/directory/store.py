@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from trustpack.capabilities.directory.model import Person, PersonStatus, Team, Tenant, Token
 from trustpack.kernel.actor import ActorKind, Role
 from trustpack.platform.unit_of_work import Transaction
+
+_SELECT_PEOPLE: LiteralString = "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
 
 
 async def insert_tenant(tx: Transaction, *, name: str, is_demo: bool) -> None:
@@ -51,8 +53,7 @@ async def update_person(tx: Transaction, person: Person) -> None:
 async def person_by_handle(tx: Transaction, handle: str) -> Person | None:
     """Return a person by handle, or None."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
-        " WHERE tenant_id = %(tenant)s AND handle = %(handle)s",
+        _SELECT_PEOPLE + " WHERE tenant_id = %(tenant)s AND handle = %(handle)s",
         {"tenant": tx.tenant_id, "handle": handle},
     )
     return _person(row) if row is not None else None
@@ -61,8 +62,7 @@ async def person_by_handle(tx: Transaction, handle: str) -> Person | None:
 async def lock_person(tx: Transaction, person_id: str) -> Person | None:
     """Return a person and hold the row against every other change until the transaction ends."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
-        " WHERE tenant_id = %(tenant)s AND id = %(id)s FOR UPDATE",
+        _SELECT_PEOPLE + " WHERE tenant_id = %(tenant)s AND id = %(id)s FOR UPDATE",
         {"tenant": tx.tenant_id, "id": person_id},
     )
     return _person(row) if row is not None else None
@@ -74,8 +74,7 @@ async def people_for_share(tx: Transaction, person_ids: Sequence[str]) -> tuple[
     Rows are locked in the order of their ids, so that two transactions cannot wait for each other.
     """
     rows = await tx.fetch_all(
-        "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
-        " WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) ORDER BY id FOR SHARE",
+        _SELECT_PEOPLE + " WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) ORDER BY id FOR SHARE",
         {"tenant": tx.tenant_id, "ids": list(person_ids)},
     )
     return tuple(_person(row) for row in rows)
@@ -84,8 +83,7 @@ async def people_for_share(tx: Transaction, person_ids: Sequence[str]) -> tuple[
 async def people_with_ids(tx: Transaction, person_ids: Sequence[str]) -> tuple[Person, ...]:
     """Return people by id."""
     rows = await tx.fetch_all(
-        "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
-        " WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) ORDER BY id",
+        _SELECT_PEOPLE + " WHERE tenant_id = %(tenant)s AND id = ANY(%(ids)s) ORDER BY id",
         {"tenant": tx.tenant_id, "ids": list(person_ids)},
     )
     return tuple(_person(row) for row in rows)
@@ -94,8 +92,7 @@ async def people_with_ids(tx: Transaction, person_ids: Sequence[str]) -> tuple[P
 async def people(tx: Transaction) -> tuple[Person, ...]:
     """Return everybody of the tenant by handle."""
     rows = await tx.fetch_all(
-        "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
-        " WHERE tenant_id = %(tenant)s ORDER BY handle",
+        _SELECT_PEOPLE + " WHERE tenant_id = %(tenant)s ORDER BY handle",
         {"tenant": tx.tenant_id},
     )
     return tuple(_person(row) for row in rows)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from trustpack.capabilities.operations.model import HighRiskRequest, Status
 from trustpack.kernel.actor import Role
 from trustpack.platform.unit_of_work import Transaction
+
+_SELECT: LiteralString = (
+    "SELECT id, version, status, type, environment, target_id, target_name, scope, duration_seconds, justification, ticket,"
+    " requester_id, requester_team_ids, effect, effect_digest, required_approvals, self_approvable, decision_id, created_at,"
+    " approval_expires_at, use_by FROM trustpack.high_risk_requests"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,7 @@ async def update_request(tx: Transaction, request: HighRiskRequest) -> None:
 async def find_request(tx: Transaction, request_id: str) -> HighRiskRequest | None:
     """Return a request, or None."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, type, environment, target_id, target_name, scope, duration_seconds, justification, ticket,"
-        " requester_id, requester_team_ids, effect, effect_digest, required_approvals, self_approvable, decision_id, created_at,"
-        " approval_expires_at, use_by FROM trustpack.high_risk_requests WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND id = %(id)s",
         {"tenant": tx.tenant_id, "id": request_id},
     )
     return _request(row) if row is not None else None
@@ -79,9 +83,7 @@ async def find_request(tx: Transaction, request_id: str) -> HighRiskRequest | No
 async def lock_request(tx: Transaction, request_id: str) -> HighRiskRequest | None:
     """Return a request and hold its row until the transaction ends: one transition at a time."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, type, environment, target_id, target_name, scope, duration_seconds, justification, ticket,"
-        " requester_id, requester_team_ids, effect, effect_digest, required_approvals, self_approvable, decision_id, created_at,"
-        " approval_expires_at, use_by FROM trustpack.high_risk_requests WHERE tenant_id = %(tenant)s AND id = %(id)s FOR UPDATE",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND id = %(id)s FOR UPDATE",
         {"tenant": tx.tenant_id, "id": request_id},
     )
     return _request(row) if row is not None else None
@@ -90,9 +92,7 @@ async def lock_request(tx: Transaction, request_id: str) -> HighRiskRequest | No
 async def list_requests(tx: Transaction, wanted: RequestFilter) -> tuple[HighRiskRequest, ...]:
     """Return one page, newest first."""
     rows = await tx.fetch_all(
-        "SELECT id, version, status, type, environment, target_id, target_name, scope, duration_seconds, justification, ticket,"
-        " requester_id, requester_team_ids, effect, effect_digest, required_approvals, self_approvable, decision_id, created_at,"
-        " approval_expires_at, use_by FROM trustpack.high_risk_requests WHERE tenant_id = %(tenant)s"
+        _SELECT + " WHERE tenant_id = %(tenant)s"
         " AND (%(status)s::text IS NULL OR status = %(status)s) AND (%(type)s::text IS NULL OR type = %(type)s)"
         " AND (%(requester)s::text IS NULL OR requester_id = %(requester)s)"
         " AND (%(after)s::timestamptz IS NULL OR created_at >= %(after)s)"

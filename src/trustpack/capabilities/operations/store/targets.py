@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import Any, LiteralString
 
 from trustpack.capabilities.operations.model import Target, TargetDefinition, TargetIdentity
 from trustpack.capabilities.operations.rules.target_definition import definition_document, parse_definition
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
+
+_SELECT: LiteralString = "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
 
 
 async def insert_target(tx: Transaction, target: Target) -> None:
@@ -34,8 +36,7 @@ async def update_target(tx: Transaction, target: Target) -> None:
 async def target_by_name(tx: Transaction, name: str) -> Target | None:
     """Return an active target, or None."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
-        " WHERE tenant_id = %(tenant)s AND name = %(name)s AND status = 'active'",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND name = %(name)s AND status = 'active'",
         {"tenant": tx.tenant_id, "name": name},
     )
     return _target(row) if row is not None else None
@@ -44,8 +45,7 @@ async def target_by_name(tx: Transaction, name: str) -> Target | None:
 async def target_by_id(tx: Transaction, target_id: str) -> Target:
     """Return a target that a stored request names, whatever its status."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
-        " WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND id = %(id)s",
         {"tenant": tx.tenant_id, "id": target_id},
     )
     assert row is not None  # a foreign key holds it
@@ -55,8 +55,7 @@ async def target_by_id(tx: Transaction, target_id: str) -> Target:
 async def lock_target(tx: Transaction, name: str) -> Target | None:
     """Return a target by name, whatever its status, and hold its row until the transaction ends."""
     row = await tx.fetch_one(
-        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
-        " WHERE tenant_id = %(tenant)s AND name = %(name)s FOR UPDATE",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND name = %(name)s FOR UPDATE",
         {"tenant": tx.tenant_id, "name": name},
     )
     return _target(row) if row is not None else None
@@ -65,8 +64,7 @@ async def lock_target(tx: Transaction, name: str) -> Target | None:
 async def targets(tx: Transaction) -> tuple[Target, ...]:
     """Return the tenant's active targets by name."""
     rows = await tx.fetch_all(
-        "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
-        " WHERE tenant_id = %(tenant)s AND status = 'active' ORDER BY name",
+        _SELECT + " WHERE tenant_id = %(tenant)s AND status = 'active' ORDER BY name",
         {"tenant": tx.tenant_id},
     )
     return tuple(_target(row) for row in rows)
