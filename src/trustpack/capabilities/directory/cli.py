@@ -55,8 +55,8 @@ def _tenant_app(run: Runner) -> typer.Typer:
     @app.command("show", epilog="Example: trustpack tenant show summit-internal")
     def show(slug: str) -> None:
         """Show a tenant and how many people it has."""
-        everybody = run(slug, service.people)
-        Console().print(f"{slug}: {len(everybody)} people")
+        found = run(slug, service.everybody)
+        Console().print(f"{slug}: {len(found)} people")
 
     return app
 
@@ -101,7 +101,7 @@ def _user_app(run: Runner) -> typer.Typer:
     def list_(tenant: Tenant) -> None:
         """List the people of a tenant with their roles."""
         table = Table("handle", "kind", "status", "roles", "id")
-        for person in run(tenant, service.people):
+        for person in run(tenant, service.everybody):
             table.add_row(person.handle, person.kind, person.status, ", ".join(sorted(person.roles)), person.id)
         Console().print(table)
 

@@ -52,7 +52,9 @@ async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bo
     require_name(tx.tenant_id)
     async with _refusing_duplicates(tx):
         await store.insert_tenant(tx, name=name, is_demo=is_demo)
-        await _record(tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name})
+        await _record(
+            tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name}
+        )
     await schedule_sweep(tx)
     return Tenant(id=tx.tenant_id, version=1, status="active", name=name, is_demo=is_demo)
 
@@ -79,6 +81,7 @@ async def add_person(
         team_ids=frozenset(),
     )
     account = _account(tx, account_id)
+    await require_tenant(tx)
     async with _refusing_duplicates(tx):
         await store.insert_person(tx, person)
     payload: dict[str, JsonValue] = {"kind": kind.value, "roles": sorted(roles), "account": account}
@@ -136,8 +139,9 @@ async def set_person_status(tx: Transaction, actor: Actor, *, handle: str, statu
 
 
 async def add_team(tx: Transaction, actor: Actor, *, name: str) -> Team:
-    """Add a team. Raises `AlreadyExists`, `InvalidName`."""
+    """Add a team. Raises `AlreadyExists`, `InvalidName`, `UnknownName` for a tenant that does not exist."""
     team = Team(id=tx.new_id("team"), version=1, status="active", name=require_name(name))
+    await require_tenant(tx)
     async with _refusing_duplicates(tx):
         await store.insert_team(tx, team)
         await _record(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
@@ -255,6 +259,20 @@ async def people_with_any_role(tx: Transaction, roles: Sequence[Role]) -> tuple[
 async def handles_of(tx: Transaction, person_ids: Sequence[str]) -> dict[str, str]:
     """Return the handle of each person by id; ids that are not people's are left out."""
     return {person.id: person.handle for person in await store.people_with_ids(tx, sorted(set(person_ids)))}
+
+
+async def require_tenant(tx: Transaction) -> Tenant:
+    """Return the tenant that the transaction is open for. Raises `UnknownName`."""
+    tenant = await store.find_tenant(tx)
+    if tenant is None:
+        raise UnknownName(f"There is no tenant called {tx.tenant_id}.")
+    return tenant
+
+
+async def everybody(tx: Transaction) -> tuple[Person, ...]:
+    """Return the people of a tenant by handle. Raises `UnknownName` for a tenant that does not exist."""
+    await require_tenant(tx)
+    return await store.people(tx)
 
 
 async def is_demo_tenant(tx: Transaction) -> bool | None:

@@ -27,9 +27,11 @@ CREATE FUNCTION trustpack.check_receipt() RETURNS trigger LANGUAGE plpgsql SET s
 DECLARE
   body jsonb := convert_from(NEW.body, 'UTF8')::jsonb;
 BEGIN
-  IF (body ->> 'id', body ->> 'tenant', body #>> '{subject,id}', (body ->> 'seq')::bigint, body ->> 'action', body ->> 'state',
-      body ->> 'prev_hash') IS DISTINCT FROM
-     (NEW.id, NEW.tenant_id, NEW.subject_id, NEW.seq, NEW.action, NEW.state, NEW.prev_hash) THEN
+  IF (body ->> 'id', body ->> 'tenant', body #>> '{subject,id}', body #>> '{subject,kind}', (body ->> 'seq')::bigint,
+      body ->> 'action', body ->> 'state', body #>> '{actor,id}', (body ->> 'occurred_at')::timestamptz, body ->> 'prev_hash')
+     IS DISTINCT FROM
+     (NEW.id, NEW.tenant_id, NEW.subject_id, NEW.subject_kind, NEW.seq,
+      NEW.action, NEW.state, NEW.actor_id, NEW.occurred_at, NEW.prev_hash) THEN
     RAISE EXCEPTION 'the columns of receipt % differ from its body', NEW.id
       USING ERRCODE = 'check_violation', CONSTRAINT = 'receipts_columns_are_of_body';
   END IF;

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping, Set
+from collections.abc import Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from typing import Any, TextIO
 
 import structlog
@@ -52,6 +53,6 @@ def _redacted(name: object, value: Any) -> Any:
         return REDACTED
     if isinstance(value, Mapping):
         return {inner: _redacted(inner, item) for inner, item in value.items()}
-    if isinstance(value, list | tuple | Set):
+    if isinstance(value, list | tuple | AbstractSet):
         return [_redacted("", item) for item in value]
     return value
