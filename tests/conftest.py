@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -25,12 +26,14 @@ _tenants = count(1)
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a process on a store of its own; with TRUSTPACK_TEST_DATABASE_URL on that server, else embedded."""
-    import os
-
     url = os.environ.get("TRUSTPACK_TEST_DATABASE_URL")
     data_dir: Path = tmp_path_factory.mktemp("data")
     made = Settings(
-        data_dir=data_dir, database_url=SecretStr(url) if url else None, database_pool_size=12, worker_poll_seconds=0.05, _env_file=None
+        data_dir=data_dir,
+        database_url=SecretStr(url) if url else None,
+        database_pool_size=12,
+        worker_poll_seconds=0.05,
+        _env_file=None,
     )
     prepare_store(made)
     yield made

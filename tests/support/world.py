@@ -51,7 +51,9 @@ class World:
     def operator(self) -> Actor:
         return system_actor(self.tenant_id, "operator")
 
-    async def add_person(self, handle: str, *roles: Role, kind: ActorKind = ActorKind.PERSON, account_id: str | None = None) -> str:
+    async def add_person(
+        self, handle: str, *roles: Role, kind: ActorKind = ActorKind.PERSON, account_id: str | None = None
+    ) -> str:
         """Add somebody and return their token."""
         async with self.container.unit_of_work.transaction(self.tenant_id) as tx:
             person = await directory.add_person(
@@ -98,7 +100,9 @@ class World:
         assert response.status_code == 201, response.text
         return dict(response.json())
 
-    async def act(self, handle: str, request_id: str, command: str, body: object = None, *, key: str | None = None) -> httpx2.Response:
+    async def act(
+        self, handle: str, request_id: str, command: str, body: object = None, *, key: str | None = None
+    ) -> httpx2.Response:
         """Post a command to a request."""
         return await self.call(handle, "POST", f"/high-risk-ops/requests/{request_id}/{command}", body, key=key)
 

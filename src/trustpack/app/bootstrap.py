@@ -91,6 +91,7 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
         await require_powerless(app_pool)
         system_pool = await open_pool(logins.system, size=SYSTEM_POOL_SIZE)
         stack.push_async_callback(system_pool.close)
+        await require_powerless(system_pool)
         unit_of_work = UnitOfWork(app_pool, clock=the_clock, ids=ids)
         gate = _policy_gate(settings, the_clock)
         stack.push_async_callback(gate.engine.close)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated, NoReturn, TypeVar
 
+import psycopg
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from trustpack.app import local_store, server
 from trustpack.app.bootstrap import open_container, prepare_store
@@ -19,9 +23,10 @@ from trustpack.app.demo.target import DemoTarget
 from trustpack.app.target_registry import target_registry_app
 from trustpack.capabilities.directory.cli import directory_apps
 from trustpack.capabilities.operations.adapters.postgres.target_cli import target_app
+from trustpack.capabilities.policy import PolicyError
 from trustpack.kernel.errors import TrustpackError
 from trustpack.platform.database import embedded_cluster
-from trustpack.platform.settings import Settings
+from trustpack.platform.settings import Settings, join_address, split_address
 from trustpack.platform.telemetry.logs import configure_logs
 from trustpack.platform.unit_of_work import Transaction
 
@@ -50,15 +55,23 @@ target_registry_app(target_app, settings=_settings)
 app.add_typer(target_app, name="target")
 
 
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65_535)]
+
+
+def _listening_on(host: str | None, port: int | None) -> Settings:
+    set_host, set_port = split_address(_settings().listen)
+    address = join_address(set_host if host is None else host, set_port if port is None else port)
+    return _settings().model_copy(update={"listen": address})
+
+
 @app.command("serve", epilog="Example: trustpack serve --port 8000")
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    port: Port = None,
     worker: Annotated[bool, typer.Option(help="Also do the due work, such as reverts.")] = True,
 ) -> None:
     """Serve the API, and do the due work beside it."""
-    given = {"listen_host": host, "listen_port": port}
-    settings = _settings().model_copy(update={name: value for name, value in given.items() if value is not None})
+    settings = _listening_on(host, port)
     configure_logs(settings.log_level)
     with local_store.running_store(settings):
         asyncio.run(server.serve(settings, with_worker=worker))
@@ -75,7 +88,8 @@ def work() -> None:
 @app.command("migrate", epilog="Example: TRUSTPACK_DATABASE_URL=postgresql://... trustpack migrate")
 def migrate() -> None:
     """Bring the database to this version's schema; make the roles that the service logs in as."""
-    applied = prepare_store(_settings())
+    with local_store.store_in_use(_settings()):
+        applied = prepare_store(_settings())
     Console().print("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
 
 
@@ -92,20 +106,18 @@ def seed(tenant: Annotated[str | None, typer.Option(help="One of the demo's tena
                 await seed_tenant(container, name)
                 Console().print(f"tenant {name} is seeded")
 
-    prepare_store(_settings())
-    DemoTarget(_settings()).ensure()
-    asyncio.run(run())
+    with local_store.demo_store(_settings()):
+        asyncio.run(run())
 
 
 @app.command("demo", epilog="Example: trustpack demo --once")
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Tell the story, verify every step, and stop.")] = False,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.")] = None,
+    port: Port = None,
 ) -> None:
     """Run the golden path on a real PostgreSQL, verify every step, then serve."""
-    listen_port = port if port is not None else 0 if once else _settings().listen_port
-    settings = _settings().model_copy(update={"listen_port": listen_port})
-    raise typer.Exit(asyncio.run(run_demo(settings, Console(), once=once)))
+    chosen = 0 if once and port is None else port
+    raise typer.Exit(asyncio.run(run_demo(_listening_on(None, chosen), Console(), once=once)))
 
 
 @app.command("stop", epilog="Example: trustpack stop")
@@ -119,11 +131,35 @@ def stop() -> None:
 
 def main() -> NoReturn:
     """Run the command; an error that the user can act on becomes two lines and exit code 2."""
+    # Before anything logs: what a command prints is for its caller, so every log line goes to stderr.
+    configure_logs("warning")
+    signal.signal(signal.SIGTERM, _leave)
     try:
         app()
     except TrustpackError as error:
-        Console(stderr=True).print(f"[bold red]{error.title}.[/bold red] {error.detail}\n{error.next_step}", soft_wrap=True)
+        _complain(error.title, error.detail, error.next_step)
         for fault in error.data.get("errors", ()):
-            Console(stderr=True).print(f"  {fault['field']}: {fault['message']}", soft_wrap=True)
-        sys.exit(2)
-    sys.exit(0)
+            Console(stderr=True).print(escape(f"  {fault['field']}: {fault['message']}"), soft_wrap=True)
+    except psycopg.OperationalError as error:
+        _complain("The database does not answer", " ".join(str(error).split()), "Check TRUSTPACK_DATABASE_URL and the server.")
+    except PolicyError as error:
+        what = f"{error.outcome.value}: {error.detail}"
+        _complain("The policies cannot be used", what, "Check TRUSTPACK_POLICY_DIR and TRUSTPACK_OPA_URL.")
+    except ValidationError as error:
+        faults = "; ".join(
+            f"TRUSTPACK_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_url=False, include_input=False)
+        )
+        _complain("A setting is not valid", faults, "Correct it; docs/reference/settings.md lists every setting.")
+    else:
+        sys.exit(0)
+    sys.exit(2)
+
+
+def _complain(title: str, detail: str, next_step: str) -> None:
+    Console(stderr=True).print(f"[bold red]{escape(title)}.[/bold red] {escape(detail)}\n{escape(next_step)}", soft_wrap=True)
+
+
+def _leave(*_: object) -> NoReturn:
+    # While the loop runs it handles the signal itself; before and after that the blocks are left, so that idle servers stop.
+    sys.exit(128 + signal.SIGTERM)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from psycopg import Error as DatabaseError
 from starlette.middleware import Middleware
 
 from trustpack import __version__
@@ -16,24 +18,42 @@ from trustpack.app.readiness import readiness
 from trustpack.capabilities.evidence.api import router as evidence_router
 from trustpack.capabilities.operations import find_readable
 from trustpack.capabilities.operations.api import router as operations_router
+from trustpack.capabilities.operations.service.context import REVERT_JOB
 from trustpack.capabilities.policy.api import build_router as policy_router
+from trustpack.platform.jobs import read_backlog
+from trustpack.platform.telemetry import metrics
 from trustpack.platform.web import problems
 from trustpack.platform.web.middleware import RequestFrame
 
+_log = structlog.get_logger(__name__)
 
-def build_app(container: Container, *, with_worker: bool) -> FastAPI:
-    """Return the application on an open container; with `with_worker` it also does the due work."""
+
+def build_app(container: Container, *, with_worker: bool, on_worker_end: Callable[[], None] | None = None) -> FastAPI:
+    """Return the application on an open container; with `with_worker` it also does the due work.
+
+    `on_worker_end` is called when the worker ends although nobody stopped it.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
         worker = asyncio.create_task(container.worker.run(stop)) if with_worker else None
+
+        def say_that_it_ended(task: asyncio.Task[None]) -> None:
+            if stop.is_set():
+                return
+            _log.critical("worker_ended", exc_info=None if task.cancelled() else task.exception())
+            if on_worker_end is not None:
+                on_worker_end()
+
+        if worker is not None:
+            worker.add_done_callback(say_that_it_ended)
         try:
             yield
         finally:
             stop.set()
             if worker is not None:
-                await worker
+                await asyncio.wait({worker})
             await container.runner.drain(grace_seconds=container.settings.shutdown_grace_seconds)
 
     settings = container.settings
@@ -66,7 +86,24 @@ def build_app(container: Container, *, with_worker: bool) -> FastAPI:
         return {"ready": ready, "checks": checks}
 
     @app.get("/metrics", tags=["service"], include_in_schema=False)
-    async def metrics() -> Response:
+    async def show_metrics() -> Response:
+        await _measure_backlog(container)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+async def _measure_backlog(container: Container) -> None:
+    # Asked of the store here, and not kept by the worker: it may run in another process, or nowhere.
+    try:
+        backlog = await read_backlog(container.system_pool, now=container.unit_of_work.clock.now())
+    except DatabaseError:
+        backlog = None
+    unknown = float("nan")
+    metrics.JOBS_DUE.set(unknown if backlog is None else backlog.due)
+    metrics.JOBS_OLDEST_DUE_SECONDS.set(unknown if backlog is None else backlog.oldest_due_seconds)
+    retrying = {} if backlog is None else backlog.retrying
+    absent = unknown if backlog is None else 0
+    for kind in {*container.runner.kinds, *retrying}:
+        metrics.JOBS_RETRYING.labels(kind=kind).set(retrying.get(kind, absent))
+    metrics.REVERTS_UNPROVEN.set(retrying.get(REVERT_JOB, absent))

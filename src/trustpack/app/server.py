@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
 from trustpack.app.bootstrap import Container, open_container
 from trustpack.app.http import build_app
 from trustpack.kernel.errors import ErrorKind, TrustpackError
-from trustpack.platform.settings import Settings
+from trustpack.platform.settings import Settings, join_address, split_address
 
 _STARTUP_POLL_SECONDS = 0.02
 
@@ -26,38 +26,75 @@ class ServerDidNotStart(TrustpackError):
     next_step = "Choose another port with --port, or stop what listens there."
 
 
+class WorkerEnded(TrustpackError):
+    """The worker's task ended although nobody had told it to; serving without it would leave access open past its end."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "app.worker_ended"
+    title = "The worker ended"
+    detail = "The worker ended by itself, so the server was stopped."
+    next_step = "Read the log for the reason and start the server again."
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: it raises the signal again after serving, and the process dies before our cleanup."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def running_server(container: Container, *, with_worker: bool) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
-    """Serve on the settings' address; yield the base URL and the task that ends when the server does.
+    """Serve on the settings' address; yield the base URL and the task that ends when the server does, as SIGINT and SIGTERM ask.
 
-    Raises `ServerDidNotStart`.
+    Raises `ServerDidNotStart`, `UnsafeDatabaseLogin`; the task raises `WorkerEnded`.
     """
     settings = container.settings
+    host, port = split_address(settings.listen)
+    worker_ended = asyncio.Event()
+
+    def stop_without_worker() -> None:
+        worker_ended.set()
+        server.should_exit = True
+
     config = uvicorn.Config(
-        build_app(container, with_worker=with_worker),
-        host=settings.listen_host,
-        port=settings.listen_port,
+        build_app(container, with_worker=with_worker, on_worker_end=stop_without_worker),
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.shutdown_grace_seconds),
+        timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_seconds)),
     )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(_serve(server))
+    server = _Server(config)
+
+    stop_asked = asyncio.Event()
+
+    def stop() -> None:
+        stop_asked.set()
+        if server.started:  # before that uvicorn would leave without ending the lifespan, and so the worker
+            server.force_exit = server.should_exit  # asked twice: waits for no request any more
+            server.should_exit = True
+
+    _on_stop_signal(stop)
+    serving = asyncio.create_task(_serve(server, worker_ended))
     while not server.started:
         if serving.done():
-            raise ServerDidNotStart(f"The server could not listen on {settings.listen_host}:{settings.listen_port}.")
+            raise ServerDidNotStart(f"The server could not listen on {settings.listen}.")
         await asyncio.sleep(_STARTUP_POLL_SECONDS)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    if stop_asked.is_set():
+        server.should_exit = True
+    bound = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://{settings.listen_host}:{port}", serving
+        yield f"http://{join_address(host, bound)}", serving
     finally:
         server.should_exit = True
         await serving
 
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM. Raises what `running_server` raises, and `WorkerEnded`."""
     async with open_container(settings) as container, running_server(container, with_worker=with_worker) as (_, serving):
         await serving
 
@@ -65,16 +102,22 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
 async def work(settings: Settings) -> None:
     """Do due work, without serving, until SIGINT or SIGTERM."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stop.set)
+    _on_stop_signal(stop.set)
     async with open_container(settings) as container:
         await container.worker.run(stop)
         await container.runner.drain(grace_seconds=settings.shutdown_grace_seconds)
 
 
-async def _serve(server: uvicorn.Server) -> None:
+def _on_stop_signal(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop)
+
+
+async def _serve(server: uvicorn.Server, worker_ended: asyncio.Event) -> None:
     try:
         await server.serve()
     except SystemExit:  # uvicorn exits the process when it cannot bind; the caller decides what that means
         return
+    if worker_ended.is_set():
+        raise WorkerEnded

@@ -18,11 +18,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import quote
 
-import psycopg
 import stamina
 
 from trustpack.kernel.errors import ErrorKind, TrustpackError
@@ -68,7 +68,7 @@ class Cluster:
     """
 
     directory: Path
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     port: int = 5432
     bin_path: Path = POSTGRES_VERSIONS[18]
     options: tuple[str, ...] = ()
@@ -129,24 +129,36 @@ class Cluster:
     def stop(self, *, mode: str = "fast") -> None:
         """Stop the server if it runs. `mode` is one of `pg_ctl`'s: `fast` ends sessions, `immediate` is a crash."""
         with self._lock():
-            if self.is_running():
-                self._run("pg_ctl", "-w", "-D", str(self.data_path), "-m", mode, "stop")
+            self._stop(mode)
 
-    def stop_unless_used(self) -> bool:
-        """Stop the server if nobody else is connected to it, and return whether it was stopped.
+    def _stop(self, mode: str) -> None:
+        if self.is_running():
+            self._run("pg_ctl", "-w", "-D", str(self.data_path), "-m", mode, "stop")
 
-        Whoever leaves last turns it off, whoever had started it: a process that was killed cannot.
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Have the server running for the length of the block; whoever leaves as the last one stops it.
+
+        A killed process gives its share back too: the kernel does it. Raises `EmbeddedPostgresError`.
         """
-        if not self.is_running():
-            return False
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            others = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            ).fetchone()
-        if others != (0,):
-            return False
-        self.stop()
-        return True
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / ".in-use").open("w") as share:
+            with self._lock():
+                fcntl.flock(share, fcntl.LOCK_SH)
+            try:
+                self.ensure_running()
+                yield
+            finally:
+                self._leave(share)
+
+    def _leave(self, share: TextIO) -> None:
+        # Inside the lock, so that nobody begins to use the server between the question and the stop.
+        with self._lock():
+            try:
+                fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._stop("fast")
 
     def _initialise(self) -> None:
         # initdb wants an empty directory: a first run that was killed half-way left a partial one without PG_VERSION.

@@ -5,16 +5,52 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from trustpack.kernel.errors import ErrorKind, TrustpackError
+
+_PREFIX = "trustpack_"
+_HIGHEST_PORT = 65_535
+
+
+class UnknownSetting(TrustpackError):
+    """A variable has our prefix and no setting's name: most often a misspelt one, which would have had no effect."""
+
+    kind = ErrorKind.INVALID
+    code = "platform.unknown_setting"
+    title = "A setting is not known"
+    next_step = "Correct its name or take it away; docs/reference/settings.md lists every setting."
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Split `host:port`, or `[host]:port` for IPv6, into its parts. Raises `ValueError`."""
+    host, _, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdigit() and int(port) <= _HIGHEST_PORT
+    if not bare or (":" in bare) != host.startswith("[") or not is_port:
+        raise ValueError("an address is host:port, such as 127.0.0.1:8000 or [::1]:8000")
+    return bare, int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Return `host:port`, with brackets around an IPv6 host."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Address = Annotated[str, AfterValidator(_checked_address)]
 
 
 class Settings(BaseSettings):
     """The settings of one process. A field's description is its documentation (`docs/reference/settings.md`)."""
 
-    model_config = SettingsConfigDict(env_prefix="TRUSTPACK_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX.upper(), env_file=".env", extra="ignore", frozen=True)
 
     data_dir: Path = Field(Path("var"), description="Where the embedded servers, local secrets and demo output live.")
     database_url: SecretStr | None = Field(
@@ -39,8 +75,9 @@ class Settings(BaseSettings):
     policy_deadline_ms: int = Field(
         150, ge=5, le=5000, description="Total time that one policy answer may take, in milliseconds."
     )
-    listen_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
-    listen_port: int = Field(8000, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
+    listen: Address = Field(
+        "127.0.0.1:8000", description="Address and port that `serve` binds to, as `host:port`; port 0 picks a free one."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
     approval_window_seconds: int = Field(86_400, ge=1, description="How long a request waits for its approvals (24 h).")
     approval_use_by_seconds: int = Field(
@@ -55,3 +92,24 @@ class Settings(BaseSettings):
     target_connect_seconds: Seconds = Field(5.0, description="How long one connection attempt to a target may take.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body, in bytes.")
     shutdown_grace_seconds: Seconds = Field(10.0, description="How long running requests and jobs may finish after SIGTERM.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the names are pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse a `TRUSTPACK_*` name that is no setting, in the environment or the `.env` file.
+
+        `TRUSTPACK_TEST_*` are the tests' own. Raises `UnknownSetting`.
+        """
+        for source in (env_settings, dotenv_settings):
+            assert isinstance(source, EnvSettingsSource)
+            for name in source.env_vars:
+                field = name.lower().removeprefix(_PREFIX)
+                if field != name.lower() and field not in cls.model_fields and not field.startswith("test_"):
+                    raise UnknownSetting(f"{name.upper()} is no setting of this version.")
+        return init_settings, env_settings, dotenv_settings

@@ -15,6 +15,7 @@ from trustpack.capabilities.operations.rules.target_definition import (
     definition_document,
     parse_definition,
     parse_definition_file,
+    read_definition,
     view_names,
 )
 from trustpack.proof.canonical import canonical_bytes
@@ -57,6 +58,12 @@ def changed(path: str, value: object) -> dict:
     else:
         place[last] = value
     return document
+
+
+def an_order(scope: str) -> GrantOrder:
+    return GrantOrder(
+        role_name="tpk_" + "0" * 32, identity_digest="sha256:0", scope=scope, duration_seconds=60, connection_limit=1
+    )
 
 
 def a_table(schema: str, name: str) -> TargetTable:
@@ -251,9 +258,60 @@ def test_names_on_the_target_fit_and_never_meet():
 
 
 def test_a_hostile_scope_stays_a_value_in_the_statements():
-    order = GrantOrder(role_name="tpk_" + "0" * 32, scope="o'brien; drop table x", duration_seconds=60, connection_limit=1)
-
-    statements = grant_statements(parse_definition(DOCUMENT), order)
+    statements = grant_statements(parse_definition(DOCUMENT), an_order(scope="o'brien; drop table x"))
 
     assert any("\"tenant\" = 'o''brien; drop table x'" in statement for statement in statements)
     assert all("\n" not in statement for statement in statements)
+
+
+def test_the_statements_name_everything_that_a_grant_does_and_what_it_does_only_sometimes():
+    statements = grant_statements(parse_definition(DOCUMENT), an_order(scope="acme"))
+
+    assert [statement.split(" ")[0] for statement in statements] == ["insert", "create", "grant", "alter", "alter", "alter", "--"]
+    assert [statement for statement in statements if "only where a superuser installed" in statement] == [
+        statement for statement in statements if "log_statement" in statement or "temp_file_limit" in statement
+    ]
+    assert "with inherit true, set false" in statements[2]
+
+
+def test_a_public_address_is_part_of_the_document_and_not_of_what_is_installed():
+    plain = parse_definition(DOCUMENT)
+    public = parse_definition({**DOCUMENT, "public_host": "db.example.com", "public_port": 6432.0})
+
+    assert (public.public_host, public.public_port) == ("db.example.com", 6432)
+    assert parse_definition(definition_document(public)) == public
+    assert definition_document(public) != definition_document(plain)
+    assert definition_digest(public) == definition_digest(plain)
+
+
+@pytest.mark.parametrize("host", ["db.example.com", "db-1", "10.0.0.1", "::1", "2001:db8::1", "h" * 253])
+def test_public_hosts_are_names_and_addresses(host):
+    assert parse_definition(changed("public_host", host)).public_host == host
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("public_host", host) for host in ("", "a,b", "a b", "/socket", "@x", "a/b", "[::1]", "-x", "a\n", "h" * 254, 1, None)),
+        *(("public_port", port) for port in (0, 65536, "5432", 1.5, None)),
+    ],
+)
+def test_other_public_addresses_are_refused(field, value):
+    with pytest.raises(InvalidTargetDefinition, match=field):
+        parse_definition(changed(field, value))
+
+
+def test_a_stored_definition_is_read_back_although_todays_schema_refuses_it():
+    stored = {**definition_document(parse_definition(DOCUMENT)), "max_duration_seconds": 1_000_000, "since_removed": True}
+    with pytest.raises(InvalidTargetDefinition):
+        parse_definition(stored)
+
+    assert read_definition(stored).max_duration_seconds == 1_000_000
+
+
+def test_every_definition_is_read_back_as_it_was():
+    recorded = {key: value for key, value in DOCUMENT.items() if key not in {"dsn", "tables"}} | {"adapter": "record"}
+    for document in (DOCUMENT, recorded, {**DOCUMENT, "public_host": "::1", "public_port": 1}):
+        definition = parse_definition(document)
+
+        assert read_definition(definition_document(definition)) == definition

@@ -7,11 +7,11 @@ import asyncio
 from rich.console import Console
 from rich.table import Table
 
-from trustpack.app.bootstrap import Container, open_container, prepare_store
+from trustpack.app.bootstrap import Container, open_container
 from trustpack.app.demo.seed import CAST, TENANTS, issue_tokens, seed_tenant
 from trustpack.app.demo.story import TENANT, StepFailed, Story
 from trustpack.app.demo.target import DemoTarget
-from trustpack.app.local_store import running_store
+from trustpack.app.local_store import demo_store
 from trustpack.app.server import running_server
 from trustpack.platform.settings import Settings
 from trustpack.platform.telemetry.logs import configure_logs
@@ -30,9 +30,7 @@ async def run_demo(settings: Settings, console: Console, *, once: bool) -> int:
             "[bold]Trust & Proof Pack[/bold], demo", f"(data and logs in {settings.data_dir.resolve()})", soft_wrap=True
         )
         console.print("  starting the store and the production database orders-prod ...")
-        prepare_store(settings)
-        target.ensure()
-        with running_store(settings):
+        with demo_store(settings):
             async with open_container(settings) as container:
                 for tenant in TENANTS:
                     await seed_tenant(container, tenant)
@@ -51,8 +49,15 @@ async def _tell_and_serve(container: Container, target: DemoTarget, console: Con
             evidence_dir=settings.data_dir.resolve() / "evidence",
             console=console,
         )
+        telling = asyncio.create_task(story.tell())
+        await asyncio.wait({telling, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if not telling.done():
+            telling.cancel()
+            await asyncio.wait({telling})
+            console.print("\n[bold red]not verified:[/bold red] stopped before the end of the story")
+            return 1
         try:
-            await story.tell()
+            await telling
         except StepFailed as failure:
             console.print(f"\n[bold red]not verified:[/bold red] {failure}", soft_wrap=True)
             return 1
@@ -60,7 +65,7 @@ async def _tell_and_serve(container: Container, target: DemoTarget, console: Con
         if once:
             return 0
         _print_doors(console, url, tokens)
-        await _serve_until_stopped(serving)
+        await serving
     return 0
 
 
@@ -72,7 +77,3 @@ def _print_doors(console: Console, url: str, tokens: dict[str, dict[str, str]]) 
             table.add_row(handle, ", ".join(sorted(CAST[handle][1])), token)
         console.print(table, soft_wrap=True)
     console.print(f'\n  curl -H "Authorization: Bearer <token>" {url}/high-risk-ops/requests', highlight=False)
-
-
-async def _serve_until_stopped(serving: asyncio.Task[None]) -> None:
-    await asyncio.shield(serving)

@@ -66,6 +66,10 @@ CREATE TABLE trustpack.log_outbox (
 );
 SELECT trustpack.protect_tenant_table('log_outbox');
 
+-- No receipt without the change that it records: the counterpart of receipt_for_every_version.
+CREATE CONSTRAINT TRIGGER change_for_every_receipt AFTER INSERT ON trustpack.receipts
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trustpack.require_subject();
+
 -- Usage events (story 4.1). The id is derived from what is counted, so that counting twice is impossible.
 CREATE TABLE trustpack.usage_events (
   tenant_id   text NOT NULL,

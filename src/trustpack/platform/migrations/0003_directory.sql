@@ -13,7 +13,7 @@ CREATE TABLE trustpack.tenants (
   CONSTRAINT tenants_status CHECK (status IN ('active', 'suspended'))
 );
 SELECT trustpack.protect_tenant_table('tenants');
-SELECT trustpack.govern('tenants');
+SELECT trustpack.govern('tenants', 'tenant');
 CREATE POLICY system_reads ON trustpack.tenants FOR SELECT TO trustpack_system USING (true);
 GRANT SELECT (tenant_id, is_demo, status) ON trustpack.tenants TO trustpack_system;
 
@@ -43,7 +43,7 @@ CREATE TABLE trustpack.people (
   CONSTRAINT people_roles CHECK (roles <@ ARRAY['engineer', 'team_lead', 'security_officer', 'ae', 'manager', 'finance', 'auditor', 'admin'])
 );
 SELECT trustpack.protect_tenant_table('people');
-SELECT trustpack.govern('people');
+SELECT trustpack.govern('people', 'person');
 
 CREATE TABLE trustpack.person_accounts (
   tenant_id  text NOT NULL,
@@ -71,7 +71,7 @@ CREATE TABLE trustpack.teams (
   CONSTRAINT teams_status CHECK (status IN ('active', 'closed'))
 );
 SELECT trustpack.protect_tenant_table('teams');
-SELECT trustpack.govern('teams');
+SELECT trustpack.govern('teams', 'team');
 
 CREATE TABLE trustpack.tokens (
   tenant_id  text NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE trustpack.tokens (
 );
 CREATE INDEX tokens_by_person ON trustpack.tokens (tenant_id, person_id);
 SELECT trustpack.protect_tenant_table('tokens');
-SELECT trustpack.govern('tokens');
+SELECT trustpack.govern('tokens', 'token');
 
 -- Last use is an observation, not a state: it changes without a receipt and therefore lies apart.
 CREATE TABLE trustpack.token_uses (

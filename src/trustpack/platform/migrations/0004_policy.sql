@@ -24,6 +24,8 @@ CREATE TABLE trustpack.policy_decisions (
     duration_us        bigint      NOT NULL,
     decided_at         timestamptz NOT NULL,
     CONSTRAINT policy_decisions_pkey PRIMARY KEY (tenant_id, id),
+    -- So that what was decided about one subject can allow nothing about another.
+    CONSTRAINT policy_decisions_of_subject UNIQUE (tenant_id, subject_id, id),
     CONSTRAINT policy_decisions_subject_version_check CHECK (subject_version >= 0),
     CONSTRAINT policy_decisions_mode_check CHECK (mode IN ('enforce', 'preview', 'replay')),
     -- Fail closed in the storage too: no failure can be written down as an allow.

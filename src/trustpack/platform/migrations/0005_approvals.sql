@@ -1,4 +1,5 @@
--- Votes: one per person and digest of what was shown, never changed. That a vote is superseded follows from the digest.
+-- Votes: one per person and digest of what was shown, never changed. That a vote is superseded follows from the digest. What
+-- people wrote beside it lies in the disclosures of its receipt, where it can be erased.
 CREATE TABLE trustpack.approvals (
   tenant_id        text NOT NULL,
   id               text NOT NULL,
@@ -10,7 +11,6 @@ CREATE TABLE trustpack.approvals (
   account_id       text NOT NULL,
   claimed_role     text,
   verdict          text NOT NULL,
-  comment          text,
   created_at       timestamptz NOT NULL,
   CONSTRAINT approvals_pkey PRIMARY KEY (tenant_id, id),
   CONSTRAINT approvals_one_vote_per_person UNIQUE (tenant_id, subject_id, digest, person_id),

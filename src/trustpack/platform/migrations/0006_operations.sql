@@ -7,6 +7,7 @@ CREATE TABLE trustpack.targets (
   name             text NOT NULL,
   definition       bytea NOT NULL,
   identity_digest  text NOT NULL,
+  identity_system  text NOT NULL,
   identity_facts   bytea NOT NULL,
   created_at       timestamptz NOT NULL,
   CONSTRAINT targets_pkey PRIMARY KEY (tenant_id, id),
@@ -14,7 +15,7 @@ CREATE TABLE trustpack.targets (
   CONSTRAINT targets_status CHECK (status IN ('active', 'removed'))
 );
 SELECT trustpack.protect_tenant_table('targets');
-SELECT trustpack.govern('targets');
+SELECT trustpack.govern('targets', 'target');
 
 CREATE TABLE trustpack.high_risk_requests (
   tenant_id           text NOT NULL,
@@ -42,7 +43,8 @@ CREATE TABLE trustpack.high_risk_requests (
   CONSTRAINT high_risk_requests_pkey PRIMARY KEY (tenant_id, id),
   CONSTRAINT high_risk_requests_target_fkey FOREIGN KEY (tenant_id, target_id) REFERENCES trustpack.targets (tenant_id, id),
   CONSTRAINT high_risk_requests_requester_fkey FOREIGN KEY (tenant_id, requester_id) REFERENCES trustpack.people (tenant_id, id),
-  CONSTRAINT high_risk_requests_decision_fkey FOREIGN KEY (tenant_id, decision_id) REFERENCES trustpack.policy_decisions (tenant_id, id),
+  CONSTRAINT high_risk_requests_decision_fkey FOREIGN KEY (tenant_id, id, decision_id)
+    REFERENCES trustpack.policy_decisions (tenant_id, subject_id, id),
   CONSTRAINT high_risk_requests_effect_digest CHECK (effect_digest = 'sha256:' || encode(sha256(effect), 'hex')),
   CONSTRAINT high_risk_requests_status CHECK (status IN ('pending_approval', 'approved', 'executing', 'active', 'reverting', 'reverted',
     'denied', 'rejected', 'cancelled', 'expired', 'failed', 'revert_failed'))
@@ -50,7 +52,7 @@ CREATE TABLE trustpack.high_risk_requests (
 CREATE INDEX high_risk_requests_by_requester ON trustpack.high_risk_requests (tenant_id, requester_id, id);
 CREATE INDEX high_risk_requests_by_status ON trustpack.high_risk_requests (tenant_id, status, id);
 SELECT trustpack.protect_tenant_table('high_risk_requests');
-SELECT trustpack.govern('high_risk_requests');
+SELECT trustpack.govern('high_risk_requests', 'high_risk_request');
 
 CREATE TABLE trustpack.executions (
   tenant_id    text NOT NULL,
@@ -66,7 +68,8 @@ CREATE TABLE trustpack.executions (
   CONSTRAINT executions_pkey PRIMARY KEY (tenant_id, id),
   CONSTRAINT executions_one_per_request UNIQUE (tenant_id, request_id),
   CONSTRAINT executions_request_fkey FOREIGN KEY (tenant_id, request_id) REFERENCES trustpack.high_risk_requests (tenant_id, id),
-  CONSTRAINT executions_decision_fkey FOREIGN KEY (tenant_id, decision_id) REFERENCES trustpack.policy_decisions (tenant_id, id),
+  CONSTRAINT executions_decision_fkey FOREIGN KEY (tenant_id, request_id, decision_id)
+    REFERENCES trustpack.policy_decisions (tenant_id, subject_id, id),
   CONSTRAINT executions_status CHECK (status IN ('started', 'succeeded', 'failed'))
 );
 SELECT trustpack.protect_tenant_table('executions');
@@ -79,6 +82,7 @@ CREATE TABLE trustpack.grants (
   seq                 bigint NOT NULL,
   status              text NOT NULL,
   role_name           text NOT NULL,
+  target_system       text NOT NULL,
   role_ref            text,
   granted_at          timestamptz,
   expires_at          timestamptz,
@@ -86,6 +90,7 @@ CREATE TABLE trustpack.grants (
   credentials_issued  bigint NOT NULL DEFAULT 0,
   ended_at            timestamptz,
   proof               bytea,
+  blockers            text[] NOT NULL DEFAULT ARRAY[]::text[],
   CONSTRAINT grants_pkey PRIMARY KEY (tenant_id, id),
   CONSTRAINT grants_one_per_request UNIQUE (tenant_id, request_id),
   CONSTRAINT grants_role UNIQUE (tenant_id, role_name),

@@ -17,8 +17,9 @@ JOB_DURATION = Histogram("trustpack_job_seconds", "Time of one job.", ("kind", "
 JOBS_DUE = Gauge("trustpack_jobs_due", "Jobs that are due and not claimed.")
 JOBS_OLDEST_DUE_SECONDS = Gauge("trustpack_jobs_oldest_due_seconds", "How late the oldest due job is.")
 JOBS_RETRYING = Gauge(
-    "trustpack_jobs_retrying", "Jobs that failed and wait for their next attempt; for reverts this must be 0.", ("kind",)
+    "trustpack_jobs_retrying", "Jobs whose last attempt failed and that are tried again; for reverts this must be 0.", ("kind",)
 )
+REVERTS_UNPROVEN = Gauge("trustpack_reverts_unproven", "Grants that are to be gone and could not be proven gone yet; must be 0.")
 REVERTS = Counter("trustpack_reverts_total", "Attempts to take a grant back, by outcome: proven or unproven.", ("outcome",))
 REVERT_LATENESS = Histogram(
     "trustpack_revert_lateness_seconds",

@@ -81,7 +81,9 @@ async def key_of(keyed: tuple[Request, str | None], *, actor_id: str) -> Request
     request, key = keyed
     if key is None:
         return None
-    return RequestKey(actor_id, request.method, request.url.path, key, digest_of(await request.body()))
+    # The path is the client's text of any length, so its digest stands for it.
+    path = digest_of(request.url.path.encode())
+    return RequestKey(actor_id, request.method, path, key, digest_of(await request.body()))
 
 
 async def once(tx: Transaction, key: RequestKey | None, work: Callable[[], Awaitable[Reply]]) -> Reply:
@@ -110,12 +112,20 @@ async def claim(tx: Transaction, key: RequestKey) -> Reply | None:
     )
     if fresh is not None:
         return None
+    kept = await peek(tx, key)
+    assert kept is not None  # the insert found it, and keys are deleted days later
+    return kept
+
+
+async def peek(tx: Transaction, key: RequestKey) -> Reply | None:
+    """Return the answer that is kept under the key, or None. Raises `KeyReused`, `SecretNotReplayed`."""
     row = await tx.fetch_one(
         "SELECT request_digest, status, body, holds_secret FROM trustpack.idempotency_keys WHERE tenant_id = %(tenant)s"
         " AND actor_id = %(actor)s AND method = %(method)s AND path = %(path)s AND key = %(key)s",
-        values,
+        _values(tx, key),
     )
-    assert row is not None  # the insert found it, and keys are deleted days later
+    if row is None:
+        return None
     if row["request_digest"] != key.request_digest:
         raise KeyReused
     if row["holds_secret"]:

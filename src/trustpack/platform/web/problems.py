@@ -10,9 +10,10 @@ from typing import Any, cast
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from psycopg import OperationalError
+from psycopg import DataError, OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure
 from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -29,6 +30,8 @@ STATUS_OF_KIND: Mapping[ErrorKind, int] = {
     ErrorKind.TOO_LARGE: 413,
     ErrorKind.UNAVAILABLE: 503,
 }
+_UNFIT = (DataError,)
+"""Text that got past every check of form and that PostgreSQL cannot take; the caller's fault, and no reason for a 500."""
 _TRANSIENT = (PoolTimeout, OperationalError, LockNotAvailable, DeadlockDetected, SerializationFailure, QueryCanceled)
 
 _log = structlog.get_logger(__name__)
@@ -60,6 +63,25 @@ class MethodNotAllowed(TrustpackError):
     title = "Method not allowed"
     detail = "This path does not support this method."
     next_step = "See /openapi.json for the methods of each path."
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem document with our stable code and the next step; typed data may follow."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    next_step: str
+    request_id: str
+
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}}
+    for status in sorted(STATUS_OF_KIND.values())
+}
+"""What every route may answer instead of its own model, for the OpenAPI document."""
 
 
 def problem_document(error: TrustpackError, *, status: int, request_id: str) -> dict[str, Any]:
@@ -103,6 +125,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TrustpackError, _on_trustpack_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    for unfit in _UNFIT:
+        app.add_exception_handler(unfit, _on_unfit)
     for transient in _TRANSIENT:
         app.add_exception_handler(transient, _on_transient)
 
@@ -136,6 +160,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         refused.headers.update(cast("HTTPException", error).headers or {})  # `Allow`, which RFC 9110 asks for
         return refused
     return respond(InvalidInput("The request could not be read."), request_id=request_id_of(request), status=status)
+
+
+async def _on_unfit(request: Request, error: Exception) -> Response:
+    _log.warning("unfit_input", reason=type(error).__name__)
+    return respond(InvalidInput("Some text cannot be stored."), request_id=request_id_of(request))
 
 
 async def _on_transient(request: Request, error: Exception) -> Response:

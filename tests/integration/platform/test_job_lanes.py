@@ -1,0 +1,192 @@
+"""What hangs or fails holds up its own lane and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from tests.support.world import World
+from trustpack.app.bootstrap import Container
+from trustpack.platform import jobs
+from trustpack.platform.jobs import JOBS_PER_LANE, Job, JobRunner, Worker
+
+KIND = "test.lane"
+POLL_SECONDS = 0.3
+PATIENCE_SECONDS = 15
+pytestmark = pytest.mark.usefixtures("no_other_due_work")
+
+
+async def schedule(world: World, subject_id: str, *, lane: str | None) -> None:
+    async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
+        await jobs.schedule(tx, kind=KIND, subject_id=subject_id, due_at=tx.now, lane=lane)
+
+
+def worker_with(container: Container, handler: Callable[[Job], Awaitable[None]], *, poll_seconds: float = POLL_SECONDS) -> Worker:
+    runner = JobRunner(container.unit_of_work, {KIND: handler})
+    return Worker(runner, system_pool=container.system_pool, unit_of_work=container.unit_of_work, poll_seconds=poll_seconds)
+
+
+@asynccontextmanager
+async def looping(worker: Worker) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    loop = asyncio.create_task(worker.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(loop, PATIENCE_SECONDS)
+
+
+class Hanging:
+    """A handler that hangs on every job of a subject named `hang…` until `may_end`, and finishes the others."""
+
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.begun: list[str] = []
+        self.may_end = asyncio.Event()
+        self.lane_full = asyncio.Event()
+        self.healthy_done = asyncio.Event()
+
+    async def __call__(self, job: Job) -> None:
+        self.begun.append(job.subject_id)
+        if len(self.begun) == JOBS_PER_LANE:
+            self.lane_full.set()
+        if job.subject_id.startswith("hang"):
+            await self.may_end.wait()
+        async with self.container.unit_of_work.transaction(job.tenant_id) as tx:
+            await jobs.finish(tx, job)
+        if not job.subject_id.startswith("hang"):
+            self.healthy_done.set()
+
+
+@pytest.mark.parametrize("same_tenant", [True, False], ids=["another lane", "another tenant's lane of the same name"])
+async def test_ten_hanging_jobs_of_a_lane_do_not_delay_a_healthy_one(
+    container: Container, world: World, other_world: World, same_tenant: bool
+):
+    for number in range(10):
+        await schedule(world, f"hang{number}", lane="dead-target")
+    handler = Hanging(container)
+    worker = worker_with(container, handler)
+
+    async with looping(worker):
+        await asyncio.wait_for(handler.lane_full.wait(), PATIENCE_SECONDS)
+        if same_tenant:
+            await schedule(world, "healthy", lane="live-target")
+        else:
+            await schedule(other_world, "healthy", lane="dead-target")
+        await asyncio.wait_for(handler.healthy_done.wait(), POLL_SECONDS + 2)
+        begun = list(handler.begun)
+        handler.may_end.set()
+
+    assert len([subject for subject in begun if subject.startswith("hang")]) == JOBS_PER_LANE
+
+
+async def test_more_due_jobs_than_a_scan_holds_do_not_hide_another_lane(
+    container: Container, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("trustpack.platform.jobs.worker.SCAN_LIMIT", 3)
+    for number in range(10):
+        await schedule(world, f"hang{number}", lane="dead-target")
+    await schedule(world, "healthy", lane="live-target")
+    handler = Hanging(container)
+
+    async with looping(worker_with(container, handler)):
+        await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
+        handler.may_end.set()
+
+
+async def test_a_full_lane_goes_on_as_soon_as_a_job_ends_and_not_at_the_next_poll(container: Container, world: World):
+    for number in range(6):
+        await schedule(world, f"s{number}", lane=None)
+    done = asyncio.Event()
+    finished: list[str] = []
+
+    async def handle(job: Job) -> None:
+        async with container.unit_of_work.transaction(job.tenant_id) as tx:
+            await jobs.finish(tx, job)
+        finished.append(job.subject_id)
+        if len(finished) == 6:
+            done.set()
+
+    async with looping(worker_with(container, handle, poll_seconds=60)):
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
+
+    assert sorted(finished) == [f"s{number}" for number in range(6)]
+
+
+async def test_the_loop_survives_a_poll_that_raises_and_does_the_work_later(
+    container: Container, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await schedule(world, "healthy", lane=None)
+    handler = Hanging(container)
+    worker = worker_with(container, handler, poll_seconds=0.02)
+    claim, raised = JobRunner.claim, []
+
+    async def break_once(self: JobRunner, tenant_id: str, job_id: str) -> Job | None:
+        if not raised:
+            raised.append(True)
+            raise RuntimeError("a bug")
+        return await claim(self, tenant_id, job_id)
+
+    monkeypatch.setattr(JobRunner, "claim", break_once)
+
+    async with looping(worker):
+        await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
+
+    assert raised == [True]
+
+
+async def test_the_age_of_the_last_poll_is_known_only_while_the_loop_runs(container: Container):
+    worker = worker_with(container, Hanging(container), poll_seconds=0.02)
+
+    before = worker.poll_age_seconds
+    async with looping(worker):
+        await asyncio.sleep(0.2)
+        during = worker.poll_age_seconds
+
+    assert (before, worker.poll_age_seconds) == (None, None)
+    assert during is not None
+    assert during < PATIENCE_SECONDS
+
+
+async def test_a_poll_that_fails_lets_the_age_grow(container: Container, monkeypatch: pytest.MonkeyPatch):
+    worker = worker_with(container, Hanging(container), poll_seconds=0.02)
+
+    async def fail() -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(worker, "_start_due_jobs", fail)
+
+    async with looping(worker):
+        await asyncio.sleep(0.3)
+        age = worker.poll_age_seconds
+
+    assert age is not None
+    assert age >= 0.25
+
+
+async def test_draining_waits_until_the_cancelled_jobs_have_ended(container: Container, world: World):
+    ended: list[str] = []
+
+    async def hang(job: Job) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+            ended.append(job.subject_id)
+
+    runner = JobRunner(container.unit_of_work, {KIND: hang})
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        job = await jobs.schedule_claimed(tx, kind=KIND, subject_id="s1")
+    assert job is not None
+    task = runner.start(job)
+    await asyncio.sleep(0.05)
+
+    await runner.drain(grace_seconds=0.01)
+
+    assert ended == ["s1"]
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,226 @@
+"""One transaction per use case: all or nothing, one tenant, and no answer before the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+import httpx2
+import psycopg
+import pytest
+from fastapi import FastAPI, Response
+from starlette.middleware import Middleware
+
+from tests.support.store import rows_as_owner
+from tests.support.world import World
+from trustpack.app.bootstrap import Container
+from trustpack.platform import jobs
+from trustpack.platform.settings import Settings
+from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform.web import problems
+from trustpack.platform.web.middleware import RequestFrame
+
+KIND = "test.unit_of_work"
+
+
+async def write(tx: Transaction, subject_id: str) -> None:
+    """Write a row that needs no receipt and that no worker runs."""
+    await jobs.schedule(tx, kind=KIND, subject_id=subject_id, due_at=tx.now.replace(year=9999))
+
+
+def written(settings: Settings, tenant_id: str) -> list[str]:
+    rows = rows_as_owner(settings, "SELECT subject_id FROM trustpack.jobs WHERE tenant_id = %s AND kind = %s", tenant_id, KIND)
+    return sorted(row["subject_id"] for row in rows)
+
+
+async def write_team_without_receipt(tx: Transaction) -> None:
+    await tx.write(
+        "INSERT INTO trustpack.teams (tenant_id, id, version, status, name, created_at)"
+        " VALUES (%(tenant)s, %(id)s, 1, 'active', 'ghosts', %(now)s)",
+        {"tenant": tx.tenant_id, "id": tx.new_id("team"), "now": tx.now},
+    )
+
+
+async def test_what_was_written_is_there_after_the_end(container: Container, settings: Settings, world: World):
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        await write(tx, "kept")
+
+    assert written(settings, world.tenant_id) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), KeyboardInterrupt(), asyncio.CancelledError()], ids=lambda error: type(error).__name__
+)
+async def test_any_exception_rolls_everything_back(container: Container, settings: Settings, world: World, error: BaseException):
+    with pytest.raises(type(error)):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, "lost")
+            await tx.flush()
+            raise error
+
+    assert written(settings, world.tenant_id) == []
+
+
+async def test_an_exception_before_anything_was_sent_rolls_back_too(container: Container, settings: Settings, world: World):
+    with pytest.raises(ValueError, match="a bug"):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, "lost")
+            raise ValueError("a bug")
+
+    assert written(settings, world.tenant_id) == []
+
+
+async def test_a_queued_statement_that_fails_shows_at_the_end_at_the_latest(
+    container: Container, settings: Settings, world: World
+):
+    with pytest.raises(psycopg.errors.NotNullViolation):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, "lost")
+            await tx.write("INSERT INTO trustpack.jobs (tenant_id, id) VALUES (%(tenant)s, 'x')", {"tenant": tx.tenant_id})
+
+    assert written(settings, world.tenant_id) == []
+
+
+async def test_a_queued_statement_that_fails_shows_at_flush(container: Container, world: World):
+    with pytest.raises(psycopg.errors.NotNullViolation):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await tx.write("INSERT INTO trustpack.jobs (tenant_id, id) VALUES (%(tenant)s, 'x')", {"tenant": tx.tenant_id})
+            await tx.flush()
+            pytest.fail("flush did not wait for the failure")
+
+
+async def test_a_commit_that_fails_raises(container: Container, world: World):
+    with pytest.raises(psycopg.errors.CheckViolation):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write_team_without_receipt(tx)
+            await tx.flush()
+
+
+async def test_an_error_that_was_swallowed_does_not_pass_for_a_commit(container: Container, settings: Settings, world: World):
+    async def swallow() -> None:
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, "lost")
+            try:
+                await tx.write("INSERT INTO trustpack.jobs (tenant_id, id) VALUES (%(tenant)s, 'x')", {"tenant": tx.tenant_id})
+                await tx.flush()
+            except psycopg.errors.NotNullViolation:
+                pass
+
+    # PostgreSQL answers COMMIT in a failed transaction with ROLLBACK and without an error.
+    with pytest.raises(psycopg.Error):
+        await swallow()
+
+    assert written(settings, world.tenant_id) == []
+
+
+async def test_nothing_is_answered_when_the_commit_fails(container: Container, world: World):
+    app = FastAPI(middleware=[Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=1_000)])
+    problems.install(app)
+
+    @app.post("/teams")
+    async def add() -> Response:
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write_team_without_receipt(tx)
+            return Response(status_code=201)
+
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://trustpack.test") as client:
+        response = await client.post("/teams")
+
+    assert response.status_code == 500
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "failed commit"])
+async def test_a_connection_is_clean_for_the_next_one(container: Container, settings: Settings, world: World, end: str):
+    for number in range(settings.database_pool_size * 2):
+        try:
+            async with container.unit_of_work.transaction(world.tenant_id) as tx:
+                await tx.flush()
+                if end == "rollback":
+                    raise ValueError  # noqa: TRY301 - it stands for any failure inside
+                if end == "failed commit":
+                    await write_team_without_receipt(tx)
+        except (ValueError, psycopg.errors.CheckViolation):
+            pass
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, str(number))
+
+    assert len(written(settings, world.tenant_id)) == settings.database_pool_size * 2
+
+
+async def test_a_connection_that_was_cut_is_replaced(container: Container, settings: Settings, world: World):
+    with pytest.raises(psycopg.OperationalError):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            row = await tx.fetch_one("SELECT pg_backend_pid() AS pid", {})
+            assert row is not None
+            rows_as_owner(settings, "SELECT pg_terminate_backend(%s)", row["pid"])
+            await write(tx, "lost")
+            await tx.flush()
+
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        await write(tx, "kept")
+    assert written(settings, world.tenant_id) == ["kept"]
+
+
+async def test_one_transaction_has_one_time(container: Container, world: World):
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        first = tx.now
+        world.clock.advance(seconds=1)
+
+        assert tx.now == first
+
+
+async def test_a_tenants_name_is_data_and_not_sql(container: Container):
+    async with container.unit_of_work.transaction("x'; SET LOCAL row_security = off; --\\") as tx:
+        row = await tx.fetch_one("SELECT current_setting('trustpack.tenant') AS tenant", {})
+
+    assert row == {"tenant": "x'; SET LOCAL row_security = off; --\\"}
+
+
+async def test_after_a_transaction_its_connection_belongs_to_no_tenant(container: Container, settings: Settings, world: World):
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        await write(tx, "kept")
+
+    for _ in range(settings.database_pool_size):
+        async with container.app_pool.connection() as connection:
+            cursor = await connection.execute("SELECT nullif(current_setting('trustpack.tenant', true), '') AS tenant")
+            assert await cursor.fetchone() == {"tenant": None}
+
+
+async def test_a_thousand_interleaved_transactions_of_two_tenants_see_their_own_rows_only(
+    container: Container, world: World, other_world: World
+):
+    seed = random.Random(7)
+    seen: Counter[tuple[str, str]] = Counter()
+
+    async def look(tenant_id: str, *, fails: bool) -> None:
+        try:
+            async with container.unit_of_work.transaction(tenant_id) as tx:
+                rows = await tx.fetch_all("SELECT DISTINCT tenant_id FROM trustpack.people", {})
+                await asyncio.sleep(0)
+                rows = [*rows, *await tx.fetch_all("SELECT DISTINCT tenant_id FROM trustpack.receipts", {})]
+                seen.update((tenant_id, row["tenant_id"]) for row in rows)
+                if fails:
+                    raise ValueError  # noqa: TRY301 - it stands for any failure inside
+        except ValueError:
+            pass
+
+    tenants = [world.tenant_id, other_world.tenant_id] * 500
+    seed.shuffle(tenants)
+    await asyncio.gather(*(look(tenant_id, fails=seed.random() < 0.2) for tenant_id in tenants))
+
+    assert seen == {(tenant_id, tenant_id): 1_000 for tenant_id in (world.tenant_id, other_world.tenant_id)}
+
+
+async def test_a_consistent_transaction_sees_one_moment_and_writes_nothing(container: Container, world: World):
+    async with container.unit_of_work.transaction(world.tenant_id, consistent=True) as reader:
+        await reader.fetch_one("SELECT 1", {})
+        async with container.unit_of_work.transaction(world.tenant_id) as tx:
+            await write(tx, "later")
+        rows = await reader.fetch_all("SELECT id FROM trustpack.jobs WHERE kind = %(kind)s", {"kind": KIND})
+
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        async with container.unit_of_work.transaction(world.tenant_id, consistent=True) as reader:
+            await write(reader, "never")
+    assert rows == []
