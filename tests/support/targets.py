@@ -18,7 +18,16 @@ from psycopg import Connection, sql
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.adapters.postgres.install import InstallReport, install
 from trustpack.capabilities.operations.adapters.postgres.names import InstalledNames, installed_names
-from trustpack.capabilities.operations.model import GrantOrder, SecretReference, TargetDefinition
+from trustpack.capabilities.operations.model import (
+    ConnectionDetails,
+    GrantMark,
+    GrantOrder,
+    LiveGrant,
+    RevertOutcome,
+    SecretReference,
+    TargetDefinition,
+)
+from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.operations.rules.target_definition import parse_definition
 from trustpack.platform.embedded_postgres import Cluster, free_port
 
@@ -117,8 +126,37 @@ class CountingIds:
 
 def an_order(role_number: int, **replaced: Any) -> GrantOrder:
     """Return an order with defaults; `role_number` makes its role name."""
-    order = GrantOrder(role_name=role_name(role_number), scope="acme", duration_seconds=600, connection_limit=2)
+    order = GrantOrder(
+        role_name=role_name(role_number), identity_digest="", scope="acme", duration_seconds=600, connection_limit=2
+    )
     return replace(order, **replaced)
+
+
+async def granted(adapter: TargetAdapter, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
+    """Grant what an order asks for, approved on the target as it is now."""
+    identity = await adapter.identify(definition)
+    return await adapter.grant(definition, replace(order, identity_digest=identity.digest))
+
+
+async def handed_out(
+    adapter: TargetAdapter, definition: TargetDefinition, role_name: str, *, generation: int = 1
+) -> ConnectionDetails:
+    """Give the role of a grant the test password."""
+    mark = await marked(adapter, definition, role_name)
+    return await adapter.set_verifier(definition, mark, password=GRANTEE_PASSWORD, generation=generation)
+
+
+async def reverted(adapter: TargetAdapter, definition: TargetDefinition, role_name: str) -> RevertOutcome:
+    """Take a grant back from the system that answers now, without knowing its role's id."""
+    return await adapter.revert(definition, await marked(adapter, definition, role_name))
+
+
+async def marked(
+    adapter: TargetAdapter, definition: TargetDefinition, role_name: str, *, role_ref: str | None = None
+) -> GrantMark:
+    """Return the mark of a grant on the system that answers now."""
+    identity = await adapter.identify(definition)
+    return GrantMark(role_name=role_name, role_ref=role_ref, system=identity.system)
 
 
 def role_name(number: int) -> str:

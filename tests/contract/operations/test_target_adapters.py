@@ -11,9 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.targets import BIN_PATHS, a_definition, an_order, available_versions, prepare, running_cluster
+from tests.support.targets import (
+    BIN_PATHS,
+    a_definition,
+    an_order,
+    available_versions,
+    granted,
+    handed_out,
+    marked,
+    prepare,
+    reverted,
+    running_cluster,
+)
 from trustpack.capabilities.operations.adapters.record import RecordTargetAdapter
-from trustpack.capabilities.operations.model import TargetDefinition, TargetRefused, TargetUnavailable
+from trustpack.capabilities.operations.model import TargetDefinition, TargetDrifted, TargetRefused, TargetUnavailable
 from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.operations.rules.target_definition import parse_definition
 from trustpack.proof.canonical import canonical_bytes
@@ -92,9 +103,9 @@ def test_statements_change_with_the_scope_and_with_the_duration(subject, order):
 async def test_identity_is_unchanged_by_a_grant_and_its_revert(subject, order):
     before = await subject.adapter.identify(subject.definition)
 
-    await subject.adapter.grant(subject.definition, order)
+    await granted(subject.adapter, subject.definition, order)
     during = await subject.adapter.identify(subject.definition)
-    await subject.adapter.revert(subject.definition, role_name=order.role_name)
+    await reverted(subject.adapter, subject.definition, order.role_name)
     after = await subject.adapter.identify(subject.definition)
 
     assert before == during == after
@@ -102,7 +113,7 @@ async def test_identity_is_unchanged_by_a_grant_and_its_revert(subject, order):
 
 
 async def test_a_grant_says_when_it_began_and_ends(subject, order):
-    grant = await subject.adapter.grant(subject.definition, order)
+    grant = await granted(subject.adapter, subject.definition, order)
 
     assert not grant.adopted
     assert grant.role_name == order.role_name
@@ -112,16 +123,16 @@ async def test_a_grant_says_when_it_began_and_ends(subject, order):
 
 
 async def test_a_repeated_grant_adopts_what_the_first_call_did(subject, order):
-    first = await subject.adapter.grant(subject.definition, order)
+    first = await granted(subject.adapter, subject.definition, order)
 
-    second = await subject.adapter.grant(subject.definition, order)
+    second = await granted(subject.adapter, subject.definition, order)
 
     assert second.adopted
     assert (second.role_ref, second.granted_at, second.expires_at) == (first.role_ref, first.granted_at, first.expires_at)
 
 
 async def test_concurrent_grants_of_one_order_make_one_grant(subject, order):
-    grants = await asyncio.gather(*(subject.adapter.grant(subject.definition, order) for _ in range(5)))
+    grants = await asyncio.gather(*(granted(subject.adapter, subject.definition, order) for _ in range(5)))
 
     assert len({(grant.role_ref, grant.expires_at) for grant in grants}) == 1
     assert [grant.adopted for grant in grants].count(False) == 1
@@ -131,10 +142,10 @@ async def test_concurrent_grants_of_one_order_make_one_grant(subject, order):
     "change", [{"scope": "globex"}, {"duration_seconds": 601}, {"connection_limit": 1}], ids=lambda c: next(iter(c))
 )
 async def test_a_grant_of_the_same_name_with_another_content_is_refused(subject, order, change):
-    await subject.adapter.grant(subject.definition, order)
+    await granted(subject.adapter, subject.definition, order)
 
     with pytest.raises(TargetRefused):
-        await subject.adapter.grant(subject.definition, replace(order, **change))
+        await granted(subject.adapter, subject.definition, replace(order, **change))
 
 
 @pytest.mark.parametrize(
@@ -152,25 +163,25 @@ async def test_a_grant_of_the_same_name_with_another_content_is_refused(subject,
 )
 async def test_what_the_definition_does_not_allow_is_refused_and_leaves_nothing(subject, order, change):
     with pytest.raises(TargetRefused):
-        await subject.adapter.grant(subject.definition, replace(order, **change))
+        await granted(subject.adapter, subject.definition, replace(order, **change))
 
-    grant = await subject.adapter.grant(subject.definition, order)
+    grant = await granted(subject.adapter, subject.definition, order)
     assert not grant.adopted
 
 
 async def test_a_grant_is_still_known_after_a_restart(subject, order):
-    await subject.adapter.grant(subject.definition, order)
+    await granted(subject.adapter, subject.definition, order)
 
-    again = await subject.make_adapter().grant(subject.definition, order)
+    again = await granted(subject.make_adapter(), subject.definition, order)
 
     assert again.adopted
 
 
 async def test_a_revert_is_proven_and_a_second_one_too(subject, order):
-    await subject.adapter.grant(subject.definition, order)
+    await granted(subject.adapter, subject.definition, order)
 
-    first = await subject.adapter.revert(subject.definition, role_name=order.role_name)
-    second = await subject.make_adapter().revert(subject.definition, role_name=order.role_name)
+    first = await reverted(subject.adapter, subject.definition, order.role_name)
+    second = await reverted(subject.make_adapter(), subject.definition, order.role_name)
 
     assert first.proven
     assert first.proof["role_existed"] is True
@@ -179,28 +190,26 @@ async def test_a_revert_is_proven_and_a_second_one_too(subject, order):
 
 
 async def test_a_revert_of_what_never_was_is_proven_and_burns_the_name(subject, order):
-    outcome = await subject.adapter.revert(subject.definition, role_name=order.role_name)
+    outcome = await reverted(subject.adapter, subject.definition, order.role_name)
 
     assert outcome.proven
     assert outcome.proof["role_existed"] is False
     with pytest.raises(TargetRefused):
-        await subject.adapter.grant(subject.definition, order)
+        await granted(subject.adapter, subject.definition, order)
 
 
 async def test_a_name_is_never_used_again(subject, order):
-    await subject.adapter.grant(subject.definition, order)
-    await subject.adapter.revert(subject.definition, role_name=order.role_name)
+    await granted(subject.adapter, subject.definition, order)
+    await reverted(subject.adapter, subject.definition, order.role_name)
 
     with pytest.raises(TargetRefused):
-        await subject.adapter.grant(subject.definition, order)
+        await granted(subject.adapter, subject.definition, order)
 
 
 async def test_concurrent_reverts_of_one_grant_all_prove_it(subject, order):
-    await subject.adapter.grant(subject.definition, order)
+    await granted(subject.adapter, subject.definition, order)
 
-    outcomes = await asyncio.gather(
-        *(subject.make_adapter().revert(subject.definition, role_name=order.role_name) for _ in range(4))
-    )
+    outcomes = await asyncio.gather(*(reverted(subject.make_adapter(), subject.definition, order.role_name) for _ in range(4)))
 
     assert [outcome.blockers for outcome in outcomes] == [()] * 4
     assert all(outcome.proven for outcome in outcomes)
@@ -208,41 +217,119 @@ async def test_concurrent_reverts_of_one_grant_all_prove_it(subject, order):
 
 async def test_a_grant_racing_its_revert_never_survives_it(subject, order):
     results = await asyncio.gather(
-        subject.adapter.grant(subject.definition, order),
-        subject.adapter.revert(subject.definition, role_name=order.role_name),
+        granted(subject.adapter, subject.definition, order),
+        reverted(subject.adapter, subject.definition, order.role_name),
         return_exceptions=True,
     )
 
     assert isinstance(results[0], TargetRefused) or not isinstance(results[0], BaseException)
     with pytest.raises(TargetRefused):
-        await subject.adapter.grant(subject.definition, order)
-    final = await subject.adapter.revert(subject.definition, role_name=order.role_name)
+        await granted(subject.adapter, subject.definition, order)
+    final = await reverted(subject.adapter, subject.definition, order.role_name)
     assert final.proven
 
 
-async def test_a_proof_is_canonical_json(subject, order):
-    await subject.adapter.grant(subject.definition, order)
+async def test_an_order_that_was_approved_on_another_identity_is_refused_and_leaves_nothing(subject, order):
+    with pytest.raises(TargetDrifted):
+        await subject.adapter.grant(subject.definition, replace(order, identity_digest="sha256:" + "0" * 64))
 
-    outcome = await subject.adapter.revert(subject.definition, role_name=order.role_name)
+    assert not (await granted(subject.adapter, subject.definition, order)).adopted
+
+
+async def test_a_grant_is_adopted_even_where_the_identity_changed_after_it(subject, order):
+    await granted(subject.adapter, subject.definition, order)
+
+    again = await subject.adapter.grant(subject.definition, replace(order, identity_digest="sha256:" + "0" * 64))
+
+    assert again.adopted
+
+
+async def test_a_known_grant_is_reverted_by_its_mark(subject, order):
+    grant = await granted(subject.adapter, subject.definition, order)
+    mark = await marked(subject.adapter, subject.definition, order.role_name, role_ref=grant.role_ref)
+
+    outcomes = [await subject.adapter.revert(subject.definition, mark) for _ in range(2)]
+
+    assert all(outcome.proven for outcome in outcomes)
+    assert outcomes[0].proof["system"] == mark.system
+
+
+async def test_another_system_proves_nothing_and_burns_nothing(subject, order):
+    mark = await marked(subject.adapter, subject.definition, order.role_name)
+
+    outcome = await subject.adapter.revert(subject.definition, replace(mark, system="sha256:" + "0" * 64))
+
+    assert not outcome.proven
+    assert outcome.blockers == ("another_system_answers",)
+    assert outcome.proof["ordered_on_system"] == "sha256:" + "0" * 64
+    assert outcome.proof["found_system"] == mark.system
+    assert canonical_bytes(outcome.proof)
+    assert not (await granted(subject.adapter, subject.definition, order)).adopted
+
+
+async def test_a_target_that_does_not_know_a_grant_that_was_made_proves_nothing_and_burns_nothing(subject, order):
+    mark = await marked(subject.adapter, subject.definition, order.role_name, role_ref="4711")
+
+    outcome = await subject.adapter.revert(subject.definition, mark)
+
+    assert not outcome.proven
+    assert outcome.blockers == ("grant_unknown_to_the_target",)
+    assert canonical_bytes(outcome.proof)
+    assert not (await granted(subject.adapter, subject.definition, order)).adopted
+    assert not (await subject.adapter.revert(subject.definition, mark)).proven
+
+
+async def test_the_system_stays_when_the_definition_changes_and_the_digest_does_not(record_subject):
+    before = await record_subject.adapter.identify(record_subject.definition)
+
+    after = await record_subject.adapter.identify(replace(record_subject.definition, scopes=("acme",)))
+    elsewhere = await record_subject.adapter.identify(replace(record_subject.definition, name="another"))
+
+    assert after.system == before.system
+    assert after.digest != before.digest
+    assert elsewhere.system != before.system
+
+
+async def test_a_recorded_target_is_another_system_than_a_real_one_of_its_name(postgres_subject, record_subject, order):
+    grant = await granted(postgres_subject.adapter, postgres_subject.definition, order)
+    mark = await marked(postgres_subject.adapter, postgres_subject.definition, order.role_name, role_ref=grant.role_ref)
+
+    outcome = await record_subject.adapter.revert(record_subject.definition, mark)
+
+    assert outcome.blockers == ("another_system_answers",)
+
+
+async def test_two_directories_of_records_are_two_systems(record_subject, tmp_path):
+    other = RecordTargetAdapter(tmp_path / "other", clock=SystemTime())
+
+    identities = [await adapter.identify(record_subject.definition) for adapter in (record_subject.adapter, other)]
+
+    assert identities[0].system != identities[1].system
+
+
+async def test_a_proof_is_canonical_json(subject, order):
+    await granted(subject.adapter, subject.definition, order)
+
+    outcome = await reverted(subject.adapter, subject.definition, order.role_name)
 
     assert canonical_bytes(outcome.proof)
     assert outcome.proof["adapter"] == subject.kind
 
 
 async def test_the_record_adapter_has_no_credentials_to_give(record_subject, order):
-    await record_subject.adapter.grant(record_subject.definition, order)
+    await granted(record_subject.adapter, record_subject.definition, order)
 
     with pytest.raises(TargetRefused, match="records only"):
-        await record_subject.adapter.set_verifier(record_subject.definition, role_name=order.role_name, password="x" * 20)
+        await handed_out(record_subject.adapter, record_subject.definition, order.role_name)
 
 
 async def test_the_record_adapter_forgets_a_line_that_was_torn_by_a_crash(record_subject, tmp_path, order):
-    await record_subject.adapter.grant(record_subject.definition, order)
+    await granted(record_subject.adapter, record_subject.definition, order)
     with (tmp_path / "targets" / "contract.jsonl").open("ab") as file:
         file.write(b'{"event": "rever')
 
-    grant = await record_subject.adapter.grant(record_subject.definition, order)
-    outcome = await record_subject.adapter.revert(record_subject.definition, role_name=order.role_name)
+    grant = await granted(record_subject.adapter, record_subject.definition, order)
+    outcome = await reverted(record_subject.adapter, record_subject.definition, order.role_name)
 
     assert grant.adopted
     assert outcome.proven
@@ -256,4 +343,4 @@ async def test_the_record_adapter_says_when_it_cannot_write(tmp_path, order):
     )
 
     with pytest.raises(TargetUnavailable):
-        await adapter.grant(definition, order)
+        await granted(adapter, definition, order)

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.targets import (
     BIN_PATHS,
-    GRANTEE_PASSWORD,
     TargetDatabase,
     an_order,
+    granted,
+    handed_out,
     prepare,
     require_version,
     running_cluster,
@@ -60,8 +61,8 @@ def grant_access(target, adapter):
     """Grant access with credentials, as the flow does, and return the order's role name."""
 
     async def grant(order):
-        await adapter.grant(target.definition, order)
-        await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+        await granted(adapter, target.definition, order)
+        await handed_out(adapter, target.definition, order.role_name)
         return order.role_name
 
     return grant

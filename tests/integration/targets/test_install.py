@@ -14,12 +14,14 @@ from typer.testing import CliRunner
 
 from tests.support.targets import (
     BIN_PATHS,
-    GRANTEE_PASSWORD,
     SERVICE_PASSWORD,
     SUPERUSER_PASSWORD,
     a_definition,
     create_database,
+    granted,
+    handed_out,
     prepare,
+    reverted,
     with_database,
 )
 from trustpack.capabilities.operations.adapters.postgres import install as installation
@@ -109,8 +111,8 @@ def test_installing_changes_no_table_beyond_column_rights_of_our_own_role(server
 
 @by_both
 async def test_uninstalling_is_refused_while_grants_are_live_unless_forced(fresh, order):
-    await fresh.adapter().grant(fresh.definition, order)
-    await fresh.adapter().set_verifier(fresh.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(fresh.adapter(), fresh.definition, order)
+    await handed_out(fresh.adapter(), fresh.definition, order.role_name)
     with psycopg.connect(fresh.admin_url, autocommit=True) as conn, fresh.grantee(order.role_name) as session:
         with pytest.raises(TargetRefused, match="1 grants are live"):
             installation.uninstall(conn, fresh.definition)
@@ -131,8 +133,8 @@ async def test_uninstalling_is_refused_while_grants_are_live_unless_forced(fresh
 @by_both
 async def test_installing_again_keeps_live_grants_and_takes_a_new_definition_over(fresh, order):
     adapter = fresh.adapter()
-    granted = await adapter.grant(fresh.definition, order)
-    await adapter.set_verifier(fresh.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    first = await granted(adapter, fresh.definition, order)
+    await handed_out(adapter, fresh.definition, order.role_name)
     before = await adapter.identify(fresh.definition)
     narrower = replace(fresh.definition, tables=fresh.definition.tables[:1], max_duration_seconds=60)
     with psycopg.connect(fresh.admin_url, autocommit=True) as conn, fresh.grantee(order.role_name) as session:
@@ -150,10 +152,10 @@ async def test_installing_again_keeps_live_grants_and_takes_a_new_definition_ove
         await adapter.identify(fresh.definition)
     assert (await adapter.identify(narrower)).digest != before.digest
     assert (
-        await adapter.grant(narrower, replace(order, role_name="tpk_" + "a" * 31 + order.role_name[-1], duration_seconds=60))
+        await granted(adapter, narrower, replace(order, role_name="tpk_" + "a" * 31 + order.role_name[-1], duration_seconds=60))
     ).adopted is False
-    assert (await adapter.revert(narrower, role_name=order.role_name)).proven
-    assert granted.adopted is False
+    assert (await reverted(adapter, narrower, order.role_name)).proven
+    assert first.adopted is False
 
 
 @pytest.mark.parametrize("installed_by", ["superuser", "owner"])
@@ -285,8 +287,8 @@ async def test_everything_still_works_on_a_hardened_server(server, new_name, ord
         installation.install(conn, target.definition)
         remaining = {exposure.code for exposure in exposures(conn, target.definition)}
     adapter = target.adapter()
-    await adapter.grant(target.definition, order)
-    await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(adapter, target.definition, order)
+    await handed_out(adapter, target.definition, order.role_name)
     with target.grantee(order.role_name) as session:
         assert session.execute("select count(*) from orders").fetchone() == (100,)
         for attempt in (
@@ -298,7 +300,7 @@ async def test_everything_still_works_on_a_hardened_server(server, new_name, ord
             with pytest.raises(errors.InsufficientPrivilege):
                 session.execute(attempt)
 
-        outcome = await adapter.revert(target.definition, role_name=order.role_name)
+        outcome = await reverted(adapter, target.definition, order.role_name)
 
     assert outcome.proven
     assert outcome.proof["steps"]["kill"]["signalled"] == 1

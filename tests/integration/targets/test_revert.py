@@ -20,7 +20,10 @@ from tests.support.targets import (
     CountingIds,
     an_order,
     create_database,
+    granted,
+    handed_out,
     prepare,
+    reverted,
     with_database,
 )
 from trustpack.capabilities.operations.adapters.postgres.cleaning import install_cleaning, uninstall_cleaning
@@ -42,7 +45,7 @@ def is_dead(conn) -> bool:
 async def test_the_proof_says_what_was_done_and_seen(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.grantee(role_name):
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     proof = outcome.proof
@@ -83,7 +86,7 @@ async def test_every_kind_of_session_ends(target, adapter, order, grant_access):
     )
     await asyncio.sleep(0.2)
 
-    outcome = await adapter.revert(target.definition, role_name=role_name)
+    outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     assert outcome.proof["steps"]["kill"]["signalled"] == 4
@@ -106,7 +109,7 @@ async def test_a_session_that_hides_behind_post_auth_delay_ends(target, adapter,
     innocent = asyncio.create_task(asyncio.to_thread(log_in_slowly, bystander))
     await asyncio.sleep(0.4)
 
-    outcome = await adapter.revert(target.definition, role_name=role_name)
+    outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     assert outcome.proof["steps"]["kill"]["signalled"] == 1
@@ -157,13 +160,13 @@ async def test_a_role_that_somebody_lets_in_again_is_not_proven_gone(target, ord
     role_name = await grant_access(order)
     meddled = target.adapter(ids=Meddler(target, sql.SQL("alter role {} login").format(sql.Identifier(role_name))))
 
-    outcome = await meddled.revert(target.definition, role_name=role_name)
+    outcome = await reverted(meddled, target.definition, role_name)
     with target.superuser() as conn:
         state = conn.execute("select rolcanlogin, rolpassword from pg_authid where rolname = %s", (role_name,)).fetchone()
-    later = await target.adapter().revert(target.definition, role_name=role_name)
+    later = await reverted(target.adapter(), target.definition, role_name)
 
     assert not outcome.proven
-    assert outcome.blockers[0] == "a login with the right password was let in"
+    assert outcome.blockers[0] == "login_was_let_in"
     assert state == (False, None)
     assert later.proven
 
@@ -172,11 +175,11 @@ async def test_a_changed_throw_away_password_proves_nothing(target, order, grant
     role_name = await grant_access(order)
     statement = sql.SQL("alter role {} password 'another'").format(sql.Identifier(role_name))
 
-    outcome = await target.adapter(ids=Meddler(target, statement)).revert(target.definition, role_name=role_name)
+    outcome = await reverted(target.adapter(ids=Meddler(target, statement)), target.definition, role_name)
 
     assert not outcome.proven
-    assert "SQLSTATE 28P01, password not accepted" in outcome.blockers[0]
-    assert (await target.adapter().revert(target.definition, role_name=role_name)).proven
+    assert outcome.blockers[0] == "login_refused_for_another_reason: SQLSTATE 28P01, password not accepted"
+    assert (await reverted(target.adapter(), target.definition, role_name)).proven
 
 
 async def test_a_login_refused_before_its_password_was_looked_at_proves_nothing(target, adapter, order, grant_access):
@@ -188,16 +191,16 @@ async def test_a_login_refused_before_its_password_was_looked_at_proves_nothing(
         rules.write_text(f"host all {role_name} all reject\n{before}")
         conn.execute("select pg_reload_conf()")
         await refused_by_rules(target, role_name)
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
         rules.write_text(before)
         conn.execute("select pg_reload_conf()")
         role = conn.execute("select rolcanlogin, rolpassword from pg_authid where rolname = %s", (role_name,)).fetchone()
     await asyncio.sleep(0.2)
 
     assert not outcome.proven
-    assert "SQLSTATE 28000, password not accepted" in outcome.blockers[0]
+    assert outcome.blockers[0] == "login_refused_for_another_reason: SQLSTATE 28000, password not accepted"
     assert role == (False, None)
-    assert (await adapter.revert(target.definition, role_name=role_name)).proven
+    assert (await reverted(adapter, target.definition, role_name)).proven
 
 
 async def refused_by_rules(target, role_name):
@@ -219,7 +222,7 @@ async def test_what_a_grantee_made_is_dropped_with_it(target, adapter, order, gr
         conn.execute("alter role current_user set work_mem = '1MB'")
         conn.execute("alter default privileges grant select on tables to public")
 
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     with target.superuser() as conn:
@@ -235,7 +238,7 @@ async def test_before_16_large_objects_in_the_groups_name_are_dropped_too(target
         conn.execute(sql.SQL("set role {}").format(sql.Identifier(target.names.reader)))
         conn.execute("select lo_create(0)")
 
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     assert await adapter.identify(target.definition) == identity
@@ -247,14 +250,14 @@ async def test_a_blocked_drop_names_what_blocks_it_and_leaves_no_access(target, 
         conn.execute(sql.SQL("grant select on public.refunds to {}").format(sql.Identifier(role_name)))
         conn.execute(sql.SQL("grant temporary on database {} to {}").format(*map(sql.Identifier, (target.database, role_name))))
     with target.grantee(role_name) as session:
-        blocked = await adapter.revert(target.definition, role_name=role_name)
+        blocked = await reverted(adapter, target.definition, role_name)
         ended = is_dead(session)
     with target.superuser() as conn:
         role = conn.execute("select rolcanlogin, rolpassword from pg_authid where rolname = %s", (role_name,)).fetchone()
         groups = conn.execute("select count(*) from pg_auth_members where member = %s::regrole", (role_name,)).fetchone()
         conn.execute(sql.SQL("revoke all on public.refunds from {}").format(sql.Identifier(role_name)))
         conn.execute(sql.SQL("revoke all on database {} from {}").format(*map(sql.Identifier, (target.database, role_name))))
-    later = await adapter.revert(target.definition, role_name=role_name)
+    later = await reverted(adapter, target.definition, role_name)
 
     assert not blocked.proven
     assert any("table public.refunds" in blocker and target.database in blocker for blocker in blocked.blockers)
@@ -273,10 +276,10 @@ async def test_an_object_of_somebody_else_on_the_grantees_is_never_dropped(targe
         with target.grantee(role_name) as session:
             session.execute("create table playground.mine (id integer)")
         conn.execute("create view playground.theirs as select id from playground.mine")
-        blocked = await adapter.revert(target.definition, role_name=role_name)
+        blocked = await reverted(adapter, target.definition, role_name)
         remains = conn.execute("select id from playground.theirs").fetchall()
         conn.execute("drop view playground.theirs")
-        later = await adapter.revert(target.definition, role_name=role_name)
+        later = await reverted(adapter, target.definition, role_name)
         conn.execute("drop schema playground")
 
     assert not blocked.proven
@@ -292,13 +295,13 @@ async def test_a_prepared_transaction_is_named(target, adapter, order, grant_acc
         conn.execute("select lo_create(0)")
         conn.execute(f"prepare transaction 'left-{role_name[-4:]}'")
 
-    blocked = await adapter.revert(target.definition, role_name=role_name)
+    blocked = await reverted(adapter, target.definition, role_name)
     with target.superuser() as conn:
         conn.execute(f"rollback prepared 'left-{role_name[-4:]}'")
 
     assert not blocked.proven
-    assert any("prepared transaction" in blocker for blocker in blocked.blockers)
-    assert (await adapter.revert(target.definition, role_name=role_name)).proven
+    assert any(blocker.startswith("prepared_transaction: ") for blocker in blocked.blockers)
+    assert (await reverted(adapter, target.definition, role_name)).proven
 
 
 async def test_what_lies_in_another_database_is_named_and_dropped_once_that_one_is_prepared(target, adapter, order, grant_access):
@@ -311,10 +314,10 @@ async def test_what_lies_in_another_database_is_named_and_dropped_once_that_one_
     with psycopg.connect(target.cluster.url(user=role_name, password=GRANTEE_PASSWORD, database=other), autocommit=True) as conn:
         conn.execute("select lo_create(0)")
 
-    blocked = await adapter.revert(target.definition, role_name=role_name)
+    blocked = await reverted(adapter, target.definition, role_name)
     with psycopg.connect(with_database(target.admin_url, other), autocommit=True) as conn:
         install_cleaning(conn, target.definition)
-        later = await adapter.revert(target.definition, role_name=role_name)
+        later = await reverted(adapter, target.definition, role_name)
         uninstall_cleaning(conn, target.definition)
         left = conn.execute("select count(*) from pg_namespace where nspname like 'trustpack%'").fetchone()
 
@@ -345,7 +348,7 @@ async def test_a_role_that_somebody_dropped_under_its_session_is_handled(target,
         conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role_name)))
         conn.execute(sql.SQL("drop role {}").format(sql.Identifier(role_name)))
 
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
 
         if target.installed_by == "superuser":
             assert outcome.proven
@@ -358,19 +361,19 @@ async def test_a_role_that_somebody_dropped_under_its_session_is_handled(target,
                 "select pg_terminate_backend(pid) from pg_stat_activity where usesysid = %s", (outcome.proof["role_oid"],)
             )
     session.close()
-    assert (await adapter.revert(target.definition, role_name=role_name)).proven
+    assert (await reverted(adapter, target.definition, role_name)).proven
 
 
 async def test_a_renamed_role_is_named_and_not_proven(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.superuser() as conn:
         conn.execute(sql.SQL("alter role {} rename to somebody").format(sql.Identifier(role_name)))
-        outcome = await adapter.revert(target.definition, role_name=role_name)
+        outcome = await reverted(adapter, target.definition, role_name)
         conn.execute(sql.SQL("alter role somebody rename to {}").format(sql.Identifier(role_name)))
 
     assert not outcome.proven
     assert any("renamed" in blocker for blocker in outcome.blockers)
-    assert (await adapter.revert(target.definition, role_name=role_name)).proven
+    assert (await reverted(adapter, target.definition, role_name)).proven
 
 
 async def test_a_role_that_is_not_ours_is_neither_adopted_nor_touched(target, adapter, order):
@@ -378,14 +381,14 @@ async def test_a_role_that_is_not_ours_is_neither_adopted_nor_touched(target, ad
         conn.execute(sql.SQL("create role {} login").format(sql.Identifier(order.role_name)))
 
         with pytest.raises(TargetRefused, match="not made by a grant"):
-            await adapter.grant(target.definition, order)
-        outcome = await adapter.revert(target.definition, role_name=order.role_name)
+            await granted(adapter, target.definition, order)
+        outcome = await reverted(adapter, target.definition, order.role_name)
 
         assert conn.execute("select rolcanlogin from pg_roles where rolname = %s", (order.role_name,)).fetchone() == (True,)
         conn.execute(sql.SQL("drop role {}").format(sql.Identifier(order.role_name)))
     assert not outcome.proven
     assert any("name_exists" in blocker for blocker in outcome.blockers)
-    assert (await adapter.revert(target.definition, role_name=order.role_name)).proven
+    assert (await reverted(adapter, target.definition, order.role_name)).proven
 
 
 async def test_a_password_changed_by_the_grantee_changes_nothing(target, adapter, order, grant_access):
@@ -394,7 +397,7 @@ async def test_a_password_changed_by_the_grantee_changes_nothing(target, adapter
         conn.execute("alter role current_user password 'my-own'")
     inventory = await adapter.inventory(target.definition)
 
-    outcome = await adapter.revert(target.definition, role_name=role_name)
+    outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
     with pytest.raises(psycopg.OperationalError):
@@ -413,16 +416,16 @@ async def test_a_revert_goes_on_where_a_crash_stopped_it(target, adapter, order,
         for step in steps:
             await session.call(step, role_name, *arguments[step])
 
-    outcome = await adapter.revert(target.definition, role_name=role_name)
+    outcome = await reverted(adapter, target.definition, role_name)
 
     assert outcome.proven
 
 
 async def test_the_evidence_of_the_first_run_is_in_the_proof_of_a_later_one(target, adapter, order, grant_access):
     role_name = await grant_access(order)
-    first = await adapter.revert(target.definition, role_name=role_name)
+    first = await reverted(adapter, target.definition, role_name)
 
-    second = await adapter.revert(target.definition, role_name=role_name)
+    second = await reverted(adapter, target.definition, role_name)
 
     assert second.proof["resumed"] is True
     assert second.proof["steps"]["login_before_drop"] == first.proof["steps"]["login_before_drop"]
@@ -434,8 +437,8 @@ async def test_thirty_grants_and_reverts_at_once(target):
         replace(an_order(0), role_name=f"tpk_{target.installed_by[0].encode().hex()}{next(_numbers):030x}") for _ in range(30)
     ]
 
-    grants = await asyncio.gather(*(adapter.grant(target.definition, order) for order in orders))
-    outcomes = await asyncio.gather(*(adapter.revert(target.definition, role_name=order.role_name) for order in orders))
+    grants = await asyncio.gather(*(granted(adapter, target.definition, order) for order in orders))
+    outcomes = await asyncio.gather(*(reverted(adapter, target.definition, order.role_name) for order in orders))
 
     assert len({grant.role_ref for grant in grants}) == 30
     assert all(outcome.proven for outcome in outcomes)
@@ -464,7 +467,7 @@ async def test_logins_that_race_a_revert_never_read_afterwards(target, adapter, 
     clients = [asyncio.create_task(keep_logging_in()) for _ in range(4)]
     await asyncio.sleep(0.3)
 
-    outcome = await adapter.revert(target.definition, role_name=role_name)
+    outcome = await reverted(adapter, target.definition, role_name)
 
     over.set()
     await asyncio.gather(*clients)
@@ -475,7 +478,7 @@ async def test_logins_that_race_a_revert_never_read_afterwards(target, adapter, 
 async def test_a_target_that_is_gone_is_unavailable(target, order):
     adapter = target.adapter(resolve_secret=lambda _: "host=127.0.0.1 port=1 user=x password=hush", connect_timeout_seconds=2)
 
-    for call in (adapter.grant(target.definition, order), adapter.revert(target.definition, role_name=order.role_name)):
+    for call in (granted(adapter, target.definition, order), reverted(adapter, target.definition, order.role_name)):
         with pytest.raises(TargetUnavailable) as caught:
             await call
         assert "hush" not in repr(caught.value.__dict__) + str(caught.value)
@@ -485,7 +488,7 @@ async def test_a_faulty_connection_string_is_never_quoted(target, order):
     adapter = target.adapter(resolve_secret=lambda _: "host=127.0.0.1 hush-password")
 
     with pytest.raises(TargetUnavailable) as caught:
-        await adapter.grant(target.definition, order)
+        await granted(adapter, target.definition, order)
 
     assert "hush" not in repr(caught.value.__dict__) + str(caught.value) + repr(caught.value.__context__ and "")
 
@@ -501,9 +504,12 @@ async def test_the_probe_goes_through_tls_like_the_session_itself(server, tmp_pa
     for number, parameters in enumerate(("sslmode=require", f"sslmode=verify-full&sslrootcert={certificate}")):
         adapter = target.adapter(resolve_secret=lambda _, parameters=parameters: f"{local}?{parameters}")
         numbered = replace(order, role_name=f"tpk_{number:02x}{order.role_name[6:]}")
-        await adapter.grant(target.definition, numbered)
+        await granted(adapter, target.definition, numbered)
+        details = await handed_out(adapter, target.definition, numbered.role_name)
 
-        outcome = await adapter.revert(target.definition, role_name=numbered.role_name)
+        outcome = await reverted(adapter, target.definition, numbered.role_name)
+
+        assert details.sslmode == ("require", "verify-full")[number]
 
         assert outcome.proven, outcome.blockers
 

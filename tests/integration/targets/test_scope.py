@@ -9,7 +9,17 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.support.targets import GRANTEE_PASSWORD, SERVICE_PASSWORD, TargetDatabase, a_definition, create_database, prepare
+from tests.support.targets import (
+    GRANTEE_PASSWORD,
+    SERVICE_PASSWORD,
+    TargetDatabase,
+    a_definition,
+    create_database,
+    granted,
+    handed_out,
+    marked,
+    prepare,
+)
 from trustpack.capabilities.operations.adapters.postgres.install import install
 from trustpack.capabilities.operations.model import TargetRefused
 
@@ -124,7 +134,7 @@ async def test_access_ends_on_the_clock_of_the_database_with_nothing_revoked(tar
 
 
 async def test_a_grantee_has_no_password_until_one_is_set(target, adapter, order):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
 
     for password in ("", GRANTEE_PASSWORD):
         with pytest.raises(psycopg.OperationalError):
@@ -133,8 +143,9 @@ async def test_a_grantee_has_no_password_until_one_is_set(target, adapter, order
 
 async def test_a_new_password_replaces_the_old_one(target, adapter, order, grant_access):
     role_name = await grant_access(order)
+    mark = await marked(adapter, target.definition, role_name)
 
-    await adapter.set_verifier(target.definition, role_name=role_name, password="the-next-one")
+    await adapter.set_verifier(target.definition, mark, password="the-next-one", generation=2)
 
     target.grantee(role_name, password="the-next-one").close()
     with pytest.raises(psycopg.OperationalError):
@@ -194,8 +205,8 @@ async def test_hostile_names_and_tables_of_the_same_name_are_served(server, new_
         ).fetchall()
         assert names == [('Order "Items" 100%',), ("archive_orders",), ("public_orders",)]
     adapter = TargetDatabase(version, "superuser", cluster, database, url, definition, report).adapter()
-    await adapter.grant(definition, replace(order, scope="00000000-0000-0000-0000-000000000002"))
-    await adapter.set_verifier(definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(adapter, definition, replace(order, scope="00000000-0000-0000-0000-000000000002"))
+    await handed_out(adapter, definition, order.role_name)
     with psycopg.connect(cluster.url(user=order.role_name, password=GRANTEE_PASSWORD, database=database)) as conn:
         row = conn.execute(sql.SQL("select * from {}").format(sql.Identifier('Order "Items" 100%'))).fetchone()
         assert row == (2, UUID(int=2), "***", "***", "e")
@@ -214,8 +225,8 @@ async def test_a_uuid_tenant_column_is_compared_as_uuid(server, new_name, order,
     with target.superuser() as conn:
         conn.execute("insert into things values (1, '00000000-0000-0000-0000-000000000001')")
     adapter = target.adapter()
-    await adapter.grant(target.definition, replace(order, scope=scope))
-    await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(adapter, target.definition, replace(order, scope=scope))
+    await handed_out(adapter, target.definition, order.role_name)
 
     with target.grantee(order.role_name) as conn:
         assert conn.execute("select id from things").fetchall() == rows
@@ -227,8 +238,8 @@ async def test_a_scope_that_does_not_fit_the_tenant_columns_type_shows_nothing(s
         cluster, version, new_name, "create table public.things as select 1 as id, 1 as owner", "things", "owner"
     )
     adapter = target.adapter()
-    await adapter.grant(target.definition, replace(order, scope="1 or 1=1"))
-    await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(adapter, target.definition, replace(order, scope="1 or 1=1"))
+    await handed_out(adapter, target.definition, order.role_name)
 
     with target.grantee(order.role_name) as conn, pytest.raises(errors.InvalidTextRepresentation):
         conn.execute("select id from things")
@@ -236,8 +247,8 @@ async def test_a_scope_that_does_not_fit_the_tenant_columns_type_shows_nothing(s
 
 @pytest.mark.parametrize("scope", ["o'brien; drop table orders", '"', "$body$", "%s", "{x}", "ü-ähnlich", "acme ", "\\"], ids=str)
 async def test_hostile_scopes_are_values_only(target, adapter, order, scope):
-    await adapter.grant(target.definition, replace(order, scope=scope))
-    await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+    await granted(adapter, target.definition, replace(order, scope=scope))
+    await handed_out(adapter, target.definition, order.role_name)
 
     with target.grantee(order.role_name) as conn:
         assert conn.execute(f"select {target.names.views}.scope()").fetchone() == (scope,)
@@ -247,7 +258,7 @@ async def test_hostile_scopes_are_values_only(target, adapter, order, scope):
 @pytest.mark.parametrize("scope", ["a\nb", "a\x7fb", "x" * 201, ""], ids=repr)
 async def test_scopes_that_cannot_be_shown_to_an_approver_are_refused(target, adapter, order, scope):
     with pytest.raises(TargetRefused):
-        await adapter.grant(target.definition, replace(order, scope=scope))
+        await granted(adapter, target.definition, replace(order, scope=scope))
 
 
 def prepare_with(cluster, version, name, statement, table, tenant_column):

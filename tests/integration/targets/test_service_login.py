@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.support.targets import GRANTEE_PASSWORD
+from tests.support.targets import GRANTEE_PASSWORD, granted, handed_out, marked, reverted
 from trustpack.capabilities.operations.model import TargetRefused, TargetUnavailable
 
 
@@ -113,10 +113,10 @@ VALID = "SCRAM-SHA-256$4096:{salt}${key}:{key}".format(
     ids=lambda verifier: repr(verifier)[:40],
 )
 async def test_only_a_well_formed_verifier_is_accepted(target, adapter, service, order, verifier):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
 
     with pytest.raises(errors.DatabaseError) as caught:
-        service.execute(call(target, "set_verifier", 2), (order.role_name, verifier))
+        service.execute(call(target, "set_verifier", 3), (order.role_name, verifier, 1))
 
     assert caught.value.sqlstate == "TP001"
     with target.superuser() as conn:
@@ -124,10 +124,10 @@ async def test_only_a_well_formed_verifier_is_accepted(target, adapter, service,
 
 
 async def test_a_well_formed_verifier_is_stored_as_it_is(target, adapter, service, order):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
 
     service.execute("set password_encryption = 'md5'")
-    service.execute(call(target, "set_verifier", 2), (order.role_name, VALID))
+    service.execute(call(target, "set_verifier", 3), (order.role_name, VALID, 1))
 
     with target.superuser() as conn:
         assert conn.execute("select rolpassword from pg_authid where rolname = %s", (order.role_name,)).fetchone() == (VALID,)
@@ -153,13 +153,14 @@ async def test_a_well_formed_verifier_is_stored_as_it_is(target, adapter, servic
 )
 def test_only_names_of_temporary_roles_are_accepted(target, service, name):
     for function, arguments in (
-        ("grant_access", (name, "acme", 60, 1)),
-        ("set_verifier", (name, VALID)),
+        ("grant_access", (name, "acme", 60, 1, None)),
+        ("set_verifier", (name, VALID, 1)),
         ("expire", (name,)),
         ("kill", (name, 10)),
         ("begin_login_probe", (name, VALID)),
         ("drop_role", (name, None)),
         ("prove", (name,)),
+        ("locate", (name,)),
         ("take_turn", (name,)),
     ):
         with pytest.raises(errors.DatabaseError) as caught:
@@ -170,11 +171,11 @@ def test_only_names_of_temporary_roles_are_accepted(target, service, name):
 @pytest.mark.parametrize("change", [{"duration_seconds": None}, {"scope": None}, {"connection_limit": None}], ids=str)
 async def test_a_missing_value_is_refused(target, adapter, order, change):
     with pytest.raises(TargetRefused):
-        await adapter.grant(target.definition, replace(order, **change))
+        await granted(adapter, target.definition, replace(order, **change))
 
 
 async def test_a_live_grant_cannot_be_killed_probed_or_dropped(target, adapter, service, order):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
 
     for function, arguments in (
         ("kill", (order.role_name, 10)),
@@ -186,11 +187,11 @@ async def test_a_live_grant_cannot_be_killed_probed_or_dropped(target, adapter, 
 
 
 async def test_an_ended_grant_gets_no_password(target, adapter, service, order):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
     service.execute(call(target, "expire", 1), (order.role_name,))
 
     with pytest.raises(TargetRefused, match="no live grant"):
-        await adapter.set_verifier(target.definition, role_name=order.role_name, password=GRANTEE_PASSWORD)
+        await handed_out(adapter, target.definition, order.role_name)
 
 
 @pytest.mark.parametrize(
@@ -203,10 +204,11 @@ async def test_an_ended_grant_gets_no_password(target, adapter, service, order):
         "intervalstyle = 'sql_standard'",
     ],
 )
-async def test_settings_of_the_caller_change_nothing(target, service, order, setting):
+async def test_settings_of_the_caller_change_nothing(target, adapter, service, order, setting):
+    approved = (await adapter.identify(target.definition)).facts["installation_digest"]
     service.execute(f"set {setting}")
 
-    report = service.execute(call(target, "grant_access", 4), (order.role_name, "acme", 600, 2)).fetchone()[0]
+    report = service.execute(call(target, "grant_access", 5), (order.role_name, "acme", 600, 2, approved)).fetchone()[0]
 
     with target.superuser() as conn:
         same = conn.execute(
@@ -216,14 +218,14 @@ async def test_settings_of_the_caller_change_nothing(target, service, order, set
 
 
 async def test_no_secret_reaches_the_log_or_an_error(target, adapter, order):
-    await adapter.grant(target.definition, order)
+    await granted(adapter, target.definition, order)
     with target.superuser() as conn:
         conn.execute("begin")
         conn.execute("select rolname from pg_authid where rolname = %s for update", (order.role_name,))
         conn.execute(sql.SQL("alter role {} connection limit 1").format(sql.Identifier(order.role_name)))
         impatient = target.service_url + "?options=-c%20statement_timeout%3D200"
         with psycopg.connect(impatient, autocommit=True) as service, pytest.raises(psycopg.Error) as caught:
-            service.execute(call(target, "set_verifier", 2), (order.role_name, VALID))
+            service.execute(call(target, "set_verifier", 3), (order.role_name, VALID, 1))
         conn.execute("rollback")
     with pytest.raises(TargetUnavailable) as unavailable:
         await target.adapter(resolve_secret=lambda _: target.service_url.replace("service-only", "wrong")).identify(
@@ -273,3 +275,48 @@ async def test_the_digest_notices_what_is_changed(target, adapter):
             assert (await adapter.identify(target.definition)).digest != before.digest, change
             conn.execute(undo or restore)
             assert (await adapter.identify(target.definition)).digest == before.digest, undo or restore
+
+
+async def test_the_digest_does_not_notice_what_a_grantee_can_do(target, adapter, order, grant_access):
+    before = await adapter.identify(target.definition)
+    role_name = await grant_access(order)
+    reader = sql.Identifier(target.names.reader)
+    with target.grantee(role_name) as conn:
+        conn.execute("create temporary table mine (id integer)")
+        conn.execute(sql.SQL("grant select on mine to {}").format(reader))
+        conn.execute(sql.SQL("alter default privileges grant select on tables to {}").format(reader))
+        if target.version < 16:
+            conn.execute(sql.SQL("set role {}").format(reader))
+            conn.execute("create temporary table ours (id integer)")
+            conn.execute("select lo_create(0)")
+
+        assert await adapter.identify(target.definition) == before
+        assert (await reverted(adapter, target.definition, role_name)).proven
+
+
+async def test_the_later_of_two_credentials_wins(target, adapter, order):
+    await granted(adapter, target.definition, order)
+    mark = await marked(adapter, target.definition, order.role_name)
+    await adapter.set_verifier(target.definition, mark, password="second", generation=2)
+
+    for generation in (2, 1, 0, -1, None):
+        with pytest.raises(TargetRefused):
+            await adapter.set_verifier(target.definition, mark, password="late", generation=generation)
+    target.grantee(order.role_name, password="second").close()
+
+    await adapter.set_verifier(target.definition, mark, password="third", generation=3)
+    target.grantee(order.role_name, password="third").close()
+    with pytest.raises(psycopg.OperationalError):
+        target.grantee(order.role_name, password="second")
+
+
+async def test_grantees_are_sent_where_the_definition_says(target, adapter, order):
+    await granted(adapter, target.definition, order)
+    mark = await marked(adapter, target.definition, order.role_name)
+    elsewhere = replace(target.definition, public_host="db.example.com", public_port=6432)
+
+    as_the_service = await adapter.set_verifier(target.definition, mark, password="x", generation=1)
+    as_defined = await adapter.set_verifier(elsewhere, mark, password="x", generation=2)
+
+    assert (as_the_service.host, as_the_service.port) == ("127.0.0.1", target.cluster.port)
+    assert (as_defined.host, as_defined.port, as_defined.database) == ("db.example.com", 6432, target.database)

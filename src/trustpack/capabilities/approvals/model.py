@@ -26,8 +26,6 @@ class VoteRefusal(StrEnum):
     ROLE_NOT_REQUIRED = "role_not_required"
     ROLE_NOT_HELD = "role_not_held"
     OTHER_TEAM = "other_team"
-    STALE_DIGEST = "stale_digest"
-    DIGEST_MISSING = "digest_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,10 @@ class Ballot:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One person's vote on one digest; never changed after it was cast. `seq` is the receipt that records it."""
+    """One person's vote on one digest; never changed after it was cast.
+
+    `seq` is the receipt that records it, in whose disclosures lies what the person wrote.
+    """
 
     id: str
     subject_id: str
@@ -70,7 +71,6 @@ class Vote:
     account_id: str
     claimed_role: Role | None
     verdict: Verdict
-    comment: str | None
     created_at: datetime
 
 

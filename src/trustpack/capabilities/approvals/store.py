@@ -13,9 +13,8 @@ async def insert_vote(tx: Transaction, vote: Vote) -> None:
     """Store a vote; the unique key (tenant, subject, digest, person) refuses a second one."""
     await tx.write(
         "INSERT INTO trustpack.approvals (tenant_id, id, subject_id, seq, digest, digest_confirmed, person_id,"
-        " account_id, claimed_role,"
-        " verdict, comment, created_at) VALUES (%(tenant)s, %(id)s, %(subject)s, %(seq)s, %(digest)s, %(confirmed)s, %(person)s,"
-        " %(account)s, %(role)s, %(verdict)s, %(comment)s, %(now)s)",
+        " account_id, claimed_role, verdict, created_at) VALUES (%(tenant)s, %(id)s, %(subject)s, %(seq)s, %(digest)s,"
+        " %(confirmed)s, %(person)s, %(account)s, %(role)s, %(verdict)s, %(now)s)",
         {
             "tenant": tx.tenant_id,
             "id": vote.id,
@@ -27,7 +26,6 @@ async def insert_vote(tx: Transaction, vote: Vote) -> None:
             "account": vote.account_id,
             "role": vote.claimed_role,
             "verdict": vote.verdict,
-            "comment": vote.comment,
             "now": vote.created_at,
         },
     )
@@ -36,7 +34,7 @@ async def insert_vote(tx: Transaction, vote: Vote) -> None:
 async def votes_of(tx: Transaction, subject_ids: Sequence[str]) -> dict[str, tuple[Vote, ...]]:
     """Return every vote on the given subjects, by subject, in the order of their receipts."""
     rows = await tx.fetch_all(
-        "SELECT id, subject_id, seq, digest, digest_confirmed, person_id, account_id, claimed_role, verdict, comment, created_at"
+        "SELECT id, subject_id, seq, digest, digest_confirmed, person_id, account_id, claimed_role, verdict, created_at"
         " FROM trustpack.approvals WHERE tenant_id = %(tenant)s AND subject_id = ANY(%(subjects)s) ORDER BY subject_id, seq",
         {"tenant": tx.tenant_id, "subjects": list(subject_ids)},
     )

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Response
 
 from trustpack.capabilities.directory import SignedIn
 from trustpack.capabilities.evidence.service import operation_bundle
+from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import Store
 from trustpack.proof.canonical import digest_of
 
-router = APIRouter(prefix="/evidence", tags=["evidence"])
+router = APIRouter(prefix="/evidence", tags=["evidence"], responses=PROBLEM_RESPONSES)
 
 
 @router.get("/high-risk-ops/{request_id}", response_model=dict[str, Any], summary="Download the evidence of one request")

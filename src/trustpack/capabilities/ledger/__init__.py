@@ -5,6 +5,22 @@ Does not own: what a subject is, whether a transition is allowed, or when it hap
 """
 
 from trustpack.capabilities.ledger.model import Receipt, Transition
-from trustpack.capabilities.ledger.service import disclosures_of, present_receipt, receipts_of, record
+from trustpack.capabilities.ledger.service import (
+    count_receipts,
+    disclosed_values,
+    disclosures_of,
+    present_receipt,
+    receipts_of,
+    record,
+)
 
-__all__ = ["Receipt", "Transition", "disclosures_of", "present_receipt", "receipts_of", "record"]
+__all__ = [
+    "Receipt",
+    "Transition",
+    "count_receipts",
+    "disclosed_values",
+    "disclosures_of",
+    "present_receipt",
+    "receipts_of",
+    "record",
+]

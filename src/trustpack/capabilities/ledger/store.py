@@ -85,3 +85,24 @@ async def disclosures_of(tx: Transaction, subject_id: str) -> dict[str, tuple[Di
         entry = Disclosure(path=row["path"], value=json.loads(row["value"]), salt=row["salt"])
         found[row["receipt_id"]] = (*found.get(row["receipt_id"], ()), entry)
     return found
+
+
+async def disclosed_values(tx: Transaction, subject_ids: Sequence[str], *, paths: Sequence[str]) -> dict[tuple[str, int], str]:
+    """Return what people wrote in the named fields, by subject and sequence number; erased values are left out."""
+    rows = await tx.fetch_all(
+        "SELECT r.subject_id, r.seq, d.value FROM trustpack.disclosures d"
+        " JOIN trustpack.receipts r ON r.tenant_id = d.tenant_id AND r.id = d.receipt_id"
+        " WHERE r.tenant_id = %(tenant)s AND r.subject_id = ANY(%(subjects)s) AND d.path = ANY(%(paths)s)",
+        {"tenant": tx.tenant_id, "subjects": list(subject_ids), "paths": list(paths)},
+    )
+    return {(row["subject_id"], row["seq"]): json.loads(row["value"]) for row in rows}
+
+
+async def count_receipts(tx: Transaction, *, subject_id: str, actor_id: str, action: str) -> int:
+    """Return how many receipts of one action an actor has left on a subject."""
+    row = await tx.fetch_one(
+        "SELECT count(*) AS count FROM trustpack.receipts WHERE tenant_id = %(tenant)s AND subject_id = %(subject)s"
+        " AND actor_id = %(actor)s AND action = %(action)s",
+        {"tenant": tx.tenant_id, "subject": subject_id, "actor": actor_id, "action": action},
+    )
+    return int(row["count"]) if row is not None else 0

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from trustpack.capabilities.operations.model import (
     ConnectionDetails,
+    GrantMark,
     GrantOrder,
     LiveGrant,
     RevertOutcome,
@@ -35,23 +36,28 @@ class TargetAdapter(Protocol):
     async def grant(self, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
         """Create the role of the order, or adopt it when an earlier call already did.
 
-        The target's own clock starts and ends the grant. Raises `TargetUnavailable` when it is unknown whether anything
-        happened, `TargetRefused` when certainly nothing did.
+        The target's own clock starts and ends the grant. The identity is checked by the same session that grants. Raises
+        `TargetUnavailable` when it is unknown whether anything happened; `TargetRefused`, and `TargetDrifted` when the
+        identity is not the one of the order, when certainly nothing did.
         """
         ...
 
-    async def set_verifier(self, definition: TargetDefinition, *, role_name: str, password: str) -> ConnectionDetails:
+    async def set_verifier(
+        self, definition: TargetDefinition, grant: GrantMark, *, password: str, generation: int
+    ) -> ConnectionDetails:
         """Replace the role's password by a SCRAM verifier made here; the password itself never leaves this process.
 
-        Raises `TargetUnavailable`, `TargetRefused`.
+        `generation` counts the credentials of the grant; the target refuses one that is not later than the last, so that of
+        two calls at once the later one wins. Raises `TargetUnavailable`, `TargetRefused`, `TargetDrifted`.
         """
         ...
 
-    async def revert(self, definition: TargetDefinition, *, role_name: str) -> RevertOutcome:
+    async def revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
         """Take the grant back and prove that it is gone; continue wherever an earlier call stopped.
 
-        A grant that never came to be is proven gone as well, and its name is burned: a grant that arrives later is refused.
-        Raises `TargetUnavailable`, `TargetNotPrepared`; everything that could not be done
-        or proven is named in the outcome, which then is not `proven`.
+        Nothing is proven by a system that the grant was not ordered on, nor by one that does not know a role which it is
+        known to have made: that is a blocker. A grant that never came to be is proven gone, and its name is burned: one that
+        arrives later is refused. Raises `TargetUnavailable`, `TargetNotPrepared`; everything that could not be done or proven
+        is named in the outcome, which then is not `proven`.
         """
         ...

@@ -12,6 +12,7 @@ from trustpack.capabilities.policy.rules import present_decision
 from trustpack.capabilities.policy.service import decisions_of, find_decision
 from trustpack.kernel.actor import Actor
 from trustpack.platform.unit_of_work import Transaction, UnitOfWork
+from trustpack.platform.web.problems import PROBLEM_RESPONSES
 
 RequireReadable = Callable[[Transaction, Actor, str], Awaitable[object]]
 """Raises `NotFound` unless the actor may read the subject of that id: policy does not know its subjects, their owners do."""
@@ -19,7 +20,7 @@ RequireReadable = Callable[[Transaction, Actor, str], Awaitable[object]]
 
 def build_router(unit_of_work: UnitOfWork, require_readable: RequireReadable) -> APIRouter:
     """Return the routes under `/policy`."""
-    router = APIRouter(prefix="/policy", tags=["policy"])
+    router = APIRouter(prefix="/policy", tags=["policy"], responses=PROBLEM_RESPONSES)
 
     @router.get("/decisions/{decision_id}", response_model=dict[str, Any], summary="Read one decision")
     async def read(decision_id: str, actor: SignedIn) -> dict[str, Any]:

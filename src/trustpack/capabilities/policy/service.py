@@ -214,7 +214,7 @@ async def find_decision(transaction: Transaction, decision_id: str) -> Decision:
     """Return a decision of this tenant; raise `NotFound` for an unknown id, a malformed one, or another tenant's."""
     decision = await store.select_decision(transaction, require_id(decision_id, prefix=DECISION_PREFIX))
     if decision is None:
-        raise NotFound("There is no such decision.")
+        raise NotFound
     return decision
 
 

@@ -18,18 +18,23 @@ import structlog
 from trustpack.capabilities.operations.adapters.postgres.statements import grant_statements
 from trustpack.capabilities.operations.model import (
     ConnectionDetails,
+    GrantMark,
     GrantOrder,
     LiveGrant,
     RevertOutcome,
     TargetDefinition,
+    TargetDrifted,
     TargetIdentity,
     TargetRefused,
     TargetUnavailable,
 )
 from trustpack.capabilities.operations.rules.target_definition import definition_document
 from trustpack.kernel.clock import Clock, format_time, parse_time
-from trustpack.kernel.json_types import JsonObject
+from trustpack.kernel.json_types import JsonObject, JsonValue
+from trustpack.platform.entropy import new_secret
 from trustpack.proof.canonical import digest_of_value
+
+_IDENTITY_FILE = "directory.id"
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +43,7 @@ class RecordTargetAdapter:
     """Implements `TargetAdapter` with one file of JSON lines per target in `directory`.
 
     The file is the whole state: it is locked, read and appended to within each call, so that several processes may share it.
+    A random id, kept in the directory, tells it from another directory of records.
     """
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
@@ -48,34 +54,53 @@ class RecordTargetAdapter:
         return ("-- recorded only, nothing is carried out", *grant_statements(definition, order))
 
     async def identify(self, definition: TargetDefinition) -> TargetIdentity:
-        facts: JsonObject = {"adapter": "record", "definition": definition_document(definition)}
-        return TargetIdentity(digest=digest_of_value(facts), facts=facts)
+        return await asyncio.to_thread(self._identify, definition)
 
     async def grant(self, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
         return await asyncio.to_thread(self._grant, definition, order)
 
-    async def set_verifier(self, definition: TargetDefinition, *, role_name: str, password: str) -> ConnectionDetails:
+    async def set_verifier(
+        self, definition: TargetDefinition, grant: GrantMark, *, password: str, generation: int
+    ) -> ConnectionDetails:
         """Refuses always: there is no system behind this target to log in to."""
-        del role_name, password
+        del grant, password, generation
         raise TargetRefused(
             f"The target {definition.name} records only; there is no database behind it to log in to.",
             next_step="Use a target with the adapter `postgres` for access that is real.",
         )
 
-    async def revert(self, definition: TargetDefinition, *, role_name: str) -> RevertOutcome:
-        return await asyncio.to_thread(self._revert, definition, role_name)
+    async def revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
+        return await asyncio.to_thread(self._revert, definition, grant)
 
-    def _grant(self, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
+    def _identify(self, definition: TargetDefinition) -> TargetIdentity:
+        with self._opened(_IDENTITY_FILE) as file:
+            file.seek(0)
+            directory_id = file.read().decode()
+            if not directory_id:
+                directory_id = new_secret()
+                file.write(directory_id.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        system: JsonObject = {"adapter": "record", "name": definition.name, "directory_id": directory_id}
+        facts: JsonObject = {**system, "definition": definition_document(definition)}
+        return TargetIdentity(digest=digest_of_value(facts), system=digest_of_value(system), facts=facts)
+
+    def _require_order(self, definition: TargetDefinition, order: GrantOrder) -> None:
+        if self._identify(definition).digest != order.identity_digest:
+            raise TargetDrifted
         if not 1 <= order.duration_seconds <= definition.max_duration_seconds:
             raise TargetRefused(f"The duration is not within 1 and {definition.max_duration_seconds} seconds.")
         if not 1 <= order.connection_limit <= definition.connection_limit:
             raise TargetRefused(f"The connection limit is not within 1 and {definition.connection_limit}.")
         if definition.scopes and order.scope not in definition.scopes:
             raise TargetRefused("The scope is not one that this target grants.")
+
+    def _grant(self, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
         with self._journal(definition) as journal:
             now = self._clock.now()
             granted, reverted = journal.find("granted", order.role_name), journal.find("reverted", order.role_name)
             if granted is None and reverted is None:
+                self._require_order(definition, order)
                 granted = {
                     "event": "granted",
                     "at": format_time(now),
@@ -97,22 +122,29 @@ class RecordTargetAdapter:
                 raise TargetRefused("The role name was used before, for a grant that has ended.")
             return live
 
-    def _revert(self, definition: TargetDefinition, role_name: str) -> RevertOutcome:
+    def _revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
+        found_system = self._identify(definition).system
+        proof: dict[str, JsonValue] = {"adapter": "record", "role_name": grant.role_name}
+        if found_system != grant.system:
+            proof |= {"ordered_on_system": grant.system, "found_system": found_system}
+            return RevertOutcome(proven=False, proof=proof, blockers=("another_system_answers",))
         with self._journal(definition) as journal:
-            reverted = journal.find("reverted", role_name)
+            existed = journal.find("granted", grant.role_name) is not None
+            if grant.role_ref is not None and not (existed and grant.role_ref == _role_ref(grant.role_name)):
+                proof |= {"system": found_system, "role_ref": grant.role_ref}
+                return RevertOutcome(proven=False, proof=proof, blockers=("grant_unknown_to_the_target",))
+            reverted = journal.find("reverted", grant.role_name)
             if reverted is None:
-                existed = journal.find("granted", role_name) is not None
                 reverted = {
                     "event": "reverted",
                     "at": format_time(self._clock.now()),
-                    "role_name": role_name,
+                    "role_name": grant.role_name,
                     "role_existed": existed,
                 }
                 journal.append(reverted)
-                _log.info("target.revert_recorded", target=definition.name, role_name=role_name, role_existed=existed)
-        proof: JsonObject = {
-            "adapter": "record",
-            "role_name": role_name,
+                _log.info("target.revert_recorded", target=definition.name, role_name=grant.role_name, role_existed=existed)
+        proof |= {
+            "system": found_system,
             "role_existed": reverted["role_existed"],
             "checked_at": reverted["at"],
             "note": "recorded only: no system behind this target",
@@ -121,11 +153,16 @@ class RecordTargetAdapter:
 
     @contextmanager
     def _journal(self, definition: TargetDefinition) -> Iterator[_Journal]:
+        with self._opened(f"{definition.name}.jsonl") as file:
+            yield _Journal.read(file)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            with (self._directory / f"{definition.name}.jsonl").open("a+b") as file:
+            with (self._directory / name).open("a+b") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                yield _Journal.read(file)
+                yield file
         except OSError as error:
             raise TargetUnavailable("The record of the target cannot be written.", reason=type(error).__name__) from error
 
@@ -163,11 +200,15 @@ def _order_document(order: GrantOrder) -> JsonObject:
     }
 
 
+def _role_ref(role_name: str) -> str:
+    return f"record:{role_name}"
+
+
 def _live_grant(entry: JsonObject, *, now: datetime, adopted: bool) -> LiveGrant:
     role_name, expires_at = cast(str, entry["role_name"]), parse_time(cast(str, entry["expires_at"]))
     return LiveGrant(
         role_name=role_name,
-        role_ref=f"record:{role_name}",
+        role_ref=_role_ref(role_name),
         granted_at=parse_time(cast(str, entry["at"])),
         expires_at=expires_at,
         remaining_seconds=max(0.0, (expires_at - now).total_seconds()),

@@ -12,21 +12,17 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 
 from trustpack.capabilities.directory import SignedIn
-from trustpack.capabilities.operations.api.shapes import ProblemAnswer
 from trustpack.capabilities.operations.model import HighRiskRequest, Refused, Status
 from trustpack.capabilities.operations.service import reading
 from trustpack.capabilities.operations.service.context import Operations
 from trustpack.kernel.actor import Actor
 from trustpack.platform.jobs import Job, JobRunner
 from trustpack.platform.unit_of_work import Transaction
-from trustpack.platform.web.idempotency import Reply, RequestKey, keep, key_of, once, request_key
+from trustpack.platform.web.idempotency import Reply, RequestKey, claim, keep, key_of, once, peek, request_key
 from trustpack.platform.web.problems import PROBLEM_TYPE, problem_body, request_id_of
 
 PREFIX = "/high-risk-ops"
 TAG = "high-risk operations"
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "content": {PROBLEM_TYPE: {}}} for status in (401, 403, 404, 409, 413, 422, 503)
-}
 Keyed = Annotated[tuple[Request, str | None], Depends(request_key)]
 _UNDER_WAY = frozenset({Status.EXECUTING, Status.REVERTING, Status.REVERT_FAILED})
 
@@ -52,6 +48,29 @@ class Desk:
 
             answer = await once(tx, self.key, reply)
         return answer_with(answer)
+
+    async def kept(self, request_id: str | None = None) -> Reply | None:
+        """Return the answer that is kept under the key, before any work is done for a repeated request."""
+        if self.key is None:
+            return None
+        async with self.operations.unit_of_work.transaction(self.actor.tenant_id) as tx:
+            return await self._final(tx, await peek(tx, self.key), request_id)
+
+    async def begin(self, tx: Transaction, request_id: str) -> Reply | None:
+        """Claim the key for this transaction, or return the answer to the request that claimed it before."""
+        return await self._final(tx, await claim(tx, self.key), request_id) if self.key is not None else None
+
+    async def finish(self, tx: Transaction, outcome: HighRiskRequest | Refused) -> Reply:
+        """Return the answer to an outcome, and keep it under the key."""
+        reply = await self.reply_to(tx, outcome)
+        await keep(tx, self.key, reply)
+        return reply
+
+    async def _final(self, tx: Transaction, kept: Reply | None, request_id: str | None) -> Reply | None:
+        # A key without a status belongs to work under way: its answer is how the request stands now.
+        if kept is None or kept.status or request_id is None:
+            return kept
+        return await self.standing(tx, request_id)
 
     async def reply_to(self, tx: Transaction, outcome: HighRiskRequest | Refused, *, status: int = HTTPStatus.OK) -> Reply:
         """Return the answer to an outcome, as it is kept and sent."""

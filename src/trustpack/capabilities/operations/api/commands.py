@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from trustpack.capabilities.operations.api.answering import PREFIX, PROBLEMS, TAG, AtDesk, answer_json, answer_with
+from trustpack.capabilities.operations.api.answering import PREFIX, TAG, AtDesk, answer_json, answer_with
 from trustpack.capabilities.operations.api.shapes import (
     ApproveBody,
     CancelBody,
@@ -22,10 +22,12 @@ from trustpack.capabilities.operations.model import HighRiskRequest, Refused, Wr
 from trustpack.capabilities.operations.service import creating, credentials, executing, reverting, voting
 from trustpack.capabilities.policy import DecisionMode
 from trustpack.kernel.clock import format_time
-from trustpack.platform.web.idempotency import Reply, claim, forget, keep
+from trustpack.kernel.errors import TrustpackError
+from trustpack.platform.web.idempotency import Reply, forget, keep
+from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import StrictRoute
 
-router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEMS)
+router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEM_RESPONSES)
 _STILL_WORKING: dict[int | str, dict[str, Any]] = {
     202: {"model": RequestAnswer, "description": "The target is still being worked on; read the request to see how it went"}
 }
@@ -37,6 +39,8 @@ _PREPARATIONS = 5
 async def create_request(body: RequestBody, desk: AtDesk) -> Response:
     """Put a request to policy and store what came of it."""
     operations, actor = desk.operations, desk.actor
+    if (kept := await desk.kept()) is not None:
+        return answer_with(kept)
     proposal = await creating.propose(operations, actor, body.to_new_request(), mode=DecisionMode.ENFORCE)
     return await desk.decide(lambda tx: creating.create_request(tx, operations, actor, proposal), status=HTTPStatus.CREATED)
 
@@ -79,16 +83,15 @@ async def cancel_request(request_id: str, desk: AtDesk, body: CancelBody | None 
 async def execute_request(request_id: str, desk: AtDesk) -> Response:
     """Check everything once more, commit the intent, carry it out, and answer with how it went."""
     for _ in range(_PREPARATIONS):
+        if (kept := await desk.kept(request_id)) is not None:
+            return answer_with(kept)
         prepared = await executing.prepare_execution(desk.operations, desk.actor, request_id)
         async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-            if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
-                # A key without a status belongs to an execution under way: its answer is how the request stands now.
-                return answer_with(kept if kept.status else await desk.standing(tx, request_id))
+            if (kept := await desk.begin(tx, request_id)) is not None:
+                return answer_with(kept)
             outcome = await executing.start_execution(tx, desk.operations, desk.actor, request_id, prepared)
             if isinstance(outcome, HighRiskRequest | Refused):
-                reply = await desk.reply_to(tx, outcome)
-                await keep(tx, desk.key, reply)
-                return answer_with(reply)
+                return answer_with(await desk.finish(tx, outcome))
             if isinstance(outcome, executing.Moved):
                 await forget(tx, desk.key)
         if isinstance(outcome, executing.Started):
@@ -100,16 +103,19 @@ async def execute_request(request_id: str, desk: AtDesk) -> Response:
 async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody | None = None) -> Response:
     """Make credentials for the active access and show them this once."""
     rotate = body is not None and body.rotate
-    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
+    unit_of_work, tenant_id = desk.operations.unit_of_work, desk.actor.tenant_id
+    async with unit_of_work.transaction(tenant_id) as tx:
+        if (kept := await desk.begin(tx, request_id)) is not None:
             return answer_with(kept)
         claimed = await credentials.claim_credentials(tx, desk.actor, request_id, rotate=rotate)
         if isinstance(claimed, Refused):
-            reply = await desk.reply_to(tx, claimed)
-            await keep(tx, desk.key, reply)
-            return answer_with(reply)
+            return answer_with(await desk.finish(tx, claimed))
         await keep(tx, desk.key, Reply(status=HTTPStatus.OK, body=b"", holds_secret=True))
-    made = await credentials.make_credentials(desk.operations, desk.actor, claimed)
+    try:
+        made = await credentials.make_credentials(desk.operations, claimed)
+    except TrustpackError as error:
+        async with unit_of_work.transaction(tenant_id) as tx:
+            return answer_with(await desk.finish(tx, await credentials.withdraw_credentials(tx, desk.actor, claimed, error)))
     return answer_json(
         {
             "host": made.details.host,
@@ -127,11 +133,11 @@ async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody
 async def revert_request(request_id: str, body: RevertBody, desk: AtDesk) -> Response:
     """End access now, and answer with the proof or with what stands in its way."""
     async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        if desk.key is not None and (kept := await claim(tx, desk.key)) is not None:
-            return answer_with(kept if kept.status else await desk.standing(tx, request_id))
+        if (kept := await desk.begin(tx, request_id)) is not None:
+            return answer_with(kept)
         outcome = await reverting.start_revert(tx, desk.actor, request_id, reason=body.reason)
         if isinstance(outcome, Refused):
-            reply = await desk.reply_to(tx, outcome)
-            await keep(tx, desk.key, reply)
-            return answer_with(reply)
+            return answer_with(await desk.finish(tx, outcome))
+        if isinstance(outcome, HighRiskRequest):
+            return answer_with(await desk.standing(tx, request_id))
     return await desk.run(outcome, request_id)

@@ -8,15 +8,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime
 
-from trustpack.capabilities.operations.api.answering import PREFIX, PROBLEMS, TAG, AtDesk, answer_json
+from trustpack.capabilities.operations.api.answering import PREFIX, TAG, AtDesk, answer_json
 from trustpack.capabilities.operations.api.shapes import PreviewAnswer, ReceiptsAnswer, RequestAnswer, RequestBody, RequestPage
 from trustpack.capabilities.operations.model import Status
 from trustpack.capabilities.operations.service import creating, reading
 from trustpack.capabilities.operations.store.requests import RequestFilter
 from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import StrictRoute
 
-router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEMS)
+router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEM_RESPONSES)
 
 
 @dataclass(frozen=True, slots=True)

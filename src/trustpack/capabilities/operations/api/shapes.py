@@ -174,15 +174,3 @@ class CredentialsAnswer(BaseModel):
     password: str
     uri: str
     expires_at: str
-
-
-class ProblemAnswer(BaseModel):
-    """An RFC 9457 problem document with our stable code and the next step; typed data may follow."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    next_step: str
-    request_id: str

@@ -37,6 +37,16 @@ class TargetNotPrepared(TrustpackError):
     next_step = "Run `trustpack target install` for this target, then `trustpack target check`."
 
 
+class TargetDrifted(TrustpackError):
+    """Another system answers than the one that was approved, or our installation in it was altered; nothing was changed."""
+
+    kind = ErrorKind.CONFLICT
+    code = "operations.target_drifted"
+    title = "The target is not the approved one"
+    detail = "The target is no longer the system, or the installation, that was approved; nothing was changed."
+    next_step = "Run `trustpack target check`, register the target again if the change was meant, and have it approved anew."
+
+
 class UnknownTarget(TrustpackError):
     """The tenant has no target of that name."""
 
@@ -102,7 +112,7 @@ class SelfApprovalForbidden(TrustpackError):
     code = "operations.self_approval_forbidden"
     title = "You cannot approve your own request"
     detail = "You asked for this yourself; it takes other people to approve it."
-    next_step = "Ask the people named under `could_still_approve`."
+    next_step = "Ask somebody else who holds one of the required roles; the preview names them."
 
 
 class RoleNotRequired(TrustpackError):
@@ -172,6 +182,16 @@ class ApprovalsVoid(TrustpackError):
     code = "operations.approvals_void"
     title = "The approvals no longer hold"
     next_step = "Read the effect as it is now and collect the approvals again; the request waits for them."
+
+
+class TooManyRefusals(TrustpackError):
+    """One person was refused so often on one request that further attempts leave no receipt."""
+
+    kind = ErrorKind.LIMITED
+    code = "operations.too_many_refusals"
+    title = "Too many refused attempts"
+    detail = "You were refused too often on this request; further attempts are not looked at."
+    next_step = "Load the request and read why the earlier attempts were refused."
 
 
 class CredentialsAlreadyShown(TrustpackError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from trustpack.capabilities.operations.model.targets import Target
+from trustpack.capabilities.operations.model.targets import GrantMark, Target
 from trustpack.kernel.actor import Role
 from trustpack.kernel.json_types import JsonObject
 
@@ -44,6 +44,7 @@ class Command(StrEnum):
     START_EXECUTION = "start_execution"
     SUCCEED_EXECUTION = "succeed_execution"
     FAIL_EXECUTION = "fail_execution"
+    ABANDON_EXECUTION = "abandon_execution"
     ISSUE_CREDENTIALS = "issue_credentials"
     START_REVERT = "start_revert"
     FINISH_REVERT = "finish_revert"
@@ -136,13 +137,18 @@ class GrantStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A live effect with an end. `expires_at` is on our clock, `target_expires_at` on the target's, which is what counts."""
+    """A live effect with an end. `expires_at` is on our clock, `target_expires_at` on the target's, which is what counts.
+
+    `target_system` is the system that it was ordered on; nothing that another one says proves anything about it. `proof` is
+    there once its end is proven; until then `blockers` name what stands in the way.
+    """
 
     id: str
     request_id: str
     seq: int
     status: GrantStatus
     role_name: str
+    target_system: str
     role_ref: str | None
     granted_at: datetime | None
     expires_at: datetime | None
@@ -150,11 +156,19 @@ class Grant:
     credentials_issued: int
     ended_at: datetime | None
     proof: bytes | None
+    blockers: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> GrantMark:
+        return GrantMark(role_name=self.role_name, role_ref=self.role_ref, system=self.target_system)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request with everything that happened to its effect, as one consistent read."""
+    """A request with everything that happened to its effect, as one consistent read.
+
+    `target` is the one that was approved, read from the effect: what is registered under its name by now is another matter.
+    """
 
     request: HighRiskRequest
     target: Target

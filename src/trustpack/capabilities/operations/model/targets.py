@@ -56,24 +56,33 @@ class TargetDefinition:
     scopes: tuple[str, ...]
     max_duration_seconds: int
     connection_limit: int
+    public_host: str | None = None
+    """Where grantees connect when that is not where the service does."""
+    public_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TargetIdentity:
-    """Which system stands behind a target: changes when another cluster, database or installation answers.
+    """Which system stands behind a target.
 
-    `facts` are the values behind `digest`, for people to read.
+    `digest` changes when another cluster, database or installation answers, or ours was altered; `system` only when it is
+    another cluster or database, so that a grant can be found again after an upgrade. `facts` are for people to read.
     """
 
     digest: str
+    system: str
     facts: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
 class GrantOrder:
-    """What exactly is to be granted. `role_name` is opaque (`tpk_` and 32 hex digits) and never used twice."""
+    """What exactly is to be granted. `role_name` is opaque (`tpk_` and 32 hex digits) and never used twice.
+
+    `identity_digest` is the identity that was approved: a target that is no longer that one refuses the order.
+    """
 
     role_name: str
+    identity_digest: str
     scope: str
     duration_seconds: int
     connection_limit: int
@@ -92,12 +101,26 @@ class LiveGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantMark:
+    """Which grant on which system: what a later call must find again before it may say anything about it.
+
+    `system` is the `TargetIdentity.system` that the grant was ordered on; `role_ref` is the role's id there, None as long as
+    no answer has told it.
+    """
+
+    role_name: str
+    role_ref: str | None
+    system: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionDetails:
-    """Where a grantee connects."""
+    """Where a grantee connects. `sslmode` is at least as strict as the service's own session; None without TLS."""
 
     host: str
     port: int
     database: str
+    sslmode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

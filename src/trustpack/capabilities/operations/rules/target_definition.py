@@ -45,7 +45,7 @@ def parse_definition(document: Mapping[str, object]) -> TargetDefinition:
     ]
     if errors:
         raise InvalidTargetDefinition(_summary(errors), errors=errors)
-    definition = _build(cast(JsonObject, document))
+    definition = read_definition(cast(JsonObject, document))
     errors = _contradictions(definition)
     if errors:
         raise InvalidTargetDefinition(_summary(errors), errors=errors)
@@ -66,14 +66,44 @@ def parse_definition_file(text: str) -> TargetDefinition:
     return parse_definition(document)
 
 
+def read_definition(document: Mapping[str, JsonValue]) -> TargetDefinition:
+    """Return a definition that was valid when it was stored, in the form of `definition_document`.
+
+    It is not validated again: a schema that became stricter must not lock out the end of a live grant.
+    """
+    dsn = cast("dict[str, str] | None", document.get("dsn"))
+    reference = None
+    if dsn is not None:
+        [(source, name)] = dsn.items()
+        reference = SecretReference(source=source, name=name)
+    public_port = cast("int | None", document.get("public_port"))
+    return TargetDefinition(
+        name=cast(str, document["name"]),
+        environment=cast(str, document["environment"]),
+        adapter=AdapterKind(cast(str, document["adapter"])),
+        dsn=reference,
+        tables=tuple(_build_table(table) for table in cast("list[JsonObject]", document.get("tables", []))),
+        scopes=tuple(sorted(cast("list[str]", document.get("scopes", [])))),
+        # JSON Schema counts 7200.0 as an integer.
+        max_duration_seconds=int(cast(int, document["max_duration_seconds"])),
+        connection_limit=int(cast(int, document["connection_limit"])),
+        public_host=cast("str | None", document.get("public_host")),
+        public_port=None if public_port is None else int(public_port),
+    )
+
+
 def definition_document(definition: TargetDefinition) -> JsonObject:
-    """Return the canonical form: every field, defaults included, tables in their order. Of the secret only where it lies."""
+    """Return the canonical form: every field, defaults included, tables in their order. Of the secret only where it lies.
+
+    The public address stands there only where one is given, so that the digests of other definitions stay what they were.
+    """
     dsn = definition.dsn
     return {
         "name": definition.name,
         "environment": definition.environment,
         "adapter": definition.adapter.value,
         "dsn": None if dsn is None else {dsn.source: dsn.name},
+        **_public_address(definition),
         **installed_document(definition),
     }
 
@@ -95,6 +125,11 @@ def view_names(tables: tuple[TargetTable, ...]) -> tuple[str, ...]:
     """Return the name of each table's view, in order: the table's own, or `schema_table` where two tables share theirs."""
     uses = Counter(table.name for table in tables)
     return tuple(table.name if uses[table.name] == 1 else f"{table.schema}_{table.name}" for table in tables)
+
+
+def _public_address(definition: TargetDefinition) -> JsonObject:
+    address: JsonObject = {"public_host": definition.public_host, "public_port": definition.public_port}
+    return {name: value for name, value in address.items() if value is not None}
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -127,25 +162,6 @@ def _table_document(table: TargetTable) -> JsonValue:
 def _validator() -> jsonschema_rs.Validator:
     text = resources.files("trustpack.capabilities.operations").joinpath("target.schema.json").read_text(encoding="utf-8")
     return jsonschema_rs.validator_for(json.loads(text))
-
-
-def _build(document: JsonObject) -> TargetDefinition:
-    dsn = cast("dict[str, str] | None", document.get("dsn"))
-    reference = None
-    if dsn is not None:
-        [(source, name)] = dsn.items()
-        reference = SecretReference(source=source, name=name)
-    return TargetDefinition(
-        name=cast(str, document["name"]),
-        environment=cast(str, document["environment"]),
-        adapter=AdapterKind(cast(str, document["adapter"])),
-        dsn=reference,
-        tables=tuple(_build_table(table) for table in cast("list[JsonObject]", document.get("tables", []))),
-        scopes=tuple(sorted(cast("list[str]", document.get("scopes", [])))),
-        # JSON Schema counts 7200.0 as an integer.
-        max_duration_seconds=int(cast(int, document["max_duration_seconds"])),
-        connection_limit=int(cast(int, document["connection_limit"])),
-    )
 
 
 def _build_table(document: JsonObject) -> TargetTable:

@@ -20,6 +20,7 @@ _MOVES: Mapping[tuple[Status, Command], Status] = {
     (Status.APPROVED, Command.START_EXECUTION): Status.EXECUTING,
     (Status.EXECUTING, Command.SUCCEED_EXECUTION): Status.ACTIVE,
     (Status.EXECUTING, Command.FAIL_EXECUTION): Status.FAILED,
+    (Status.EXECUTING, Command.ABANDON_EXECUTION): Status.REVERT_FAILED,
     (Status.ACTIVE, Command.ISSUE_CREDENTIALS): Status.ACTIVE,
     (Status.ACTIVE, Command.START_REVERT): Status.REVERTING,
     (Status.REVERTING, Command.FINISH_REVERT): Status.REVERTED,

@@ -6,20 +6,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from trustpack.capabilities.operations.model import (
-    ApprovalsVoid,
     Case,
     Command,
+    Execution,
     ExecutionStatus,
+    Grant,
     GrantStatus,
     HighRiskRequest,
     LiveGrant,
     RevertOutcome,
     Status,
+    TargetDrifted,
+    TargetNotPrepared,
+    TargetRefused,
     TargetUnavailable,
 )
-from trustpack.capabilities.operations.rules.effects import order_of, read_effect
-from trustpack.capabilities.operations.rules.target_definition import definition_document
-from trustpack.capabilities.operations.service.context import REVERT_JOB, Operations
+from trustpack.capabilities.operations.rules.effects import order_of
+from trustpack.capabilities.operations.service.context import MOST_BLOCKERS, REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance
 from trustpack.capabilities.operations.store import grants as grant_store
@@ -29,7 +32,7 @@ from trustpack.kernel.clock import format_time
 from trustpack.kernel.errors import TrustpackError
 from trustpack.kernel.json_types import JsonValue
 from trustpack.platform import jobs
-from trustpack.platform.jobs import Job, RetryLater
+from trustpack.platform.jobs import Job
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
 
@@ -40,33 +43,39 @@ GIVE_UP_AFTER = timedelta(seconds=60)
 async def carry_out(operations: Operations, job: Job) -> None:
     """Job: grant what was ordered and record it; or prove that nothing is left and record the failure.
 
-    Idempotent by the role's name: after a crash the role is adopted, never doubled (adversarial case 26). Raises `RetryLater`
-    while it is unknown what happened on the target.
+    Idempotent by the role's name: after a crash the role is adopted, never doubled (adversarial case 26). Where it cannot be
+    proven that a failed order left nothing, the request becomes `revert_failed`, and the revert takes over.
     """
     case = await _ordered_case(operations, job)
     if case is None or case.grant is None or case.execution is None:
         return
-    adapter = operations.adapter_of(case.target)
-    order = order_of(
-        case.target, scope=case.request.scope, duration_seconds=case.request.duration_seconds, role_name=case.grant.role_name
-    )
-    failure: TrustpackError = TargetUnavailable("The target did not carry the order out in time.")
-    if operations.clock.now() < case.execution.started_at + GIVE_UP_AFTER:
-        try:
-            _require_as_approved(case)
-            live = await adapter.grant(case.target.definition, order)
-        except TrustpackError as error:
-            failure = error
-        else:
-            await _record_success(operations, job, live, received_at=operations.clock.now())
-            return
+    failure = await _grant(operations, job, case, case.grant.role_name, started_at=case.execution.started_at)
+    if failure is None:
+        return
+    if job.attempts == 1 and isinstance(failure, TargetRefused | TargetDrifted | TargetNotPrepared):
+        await _end(operations, job, failure, cleaned=None)
+        return
+    await _end(operations, job, failure, cleaned=await _clean(operations, case, case.grant))
+
+
+async def _grant(operations: Operations, job: Job, case: Case, role_name: str, *, started_at: datetime) -> TrustpackError | None:
+    """Order the grant and record its success; return why it failed."""
+    if operations.clock.now() >= started_at + GIVE_UP_AFTER:
+        return TargetUnavailable("The target did not carry the order out in time.")
+    order = order_of(case.target, scope=case.request.scope, duration_seconds=case.request.duration_seconds, role_name=role_name)
     try:
-        cleaned = await adapter.revert(case.target.definition, role_name=case.grant.role_name)
+        live = await operations.adapter_of(case.target).grant(case.target.definition, order)
     except TrustpackError as error:
-        raise RetryLater(code=error.code) from failure
-    if not cleaned.proven:
-        raise RetryLater(code="operations.cleanup_unproven") from failure
-    await _record_cleaned_failure(operations, job, failure, cleaned)
+        return error
+    await _record_success(operations, job, live, received_at=operations.clock.now())
+    return None
+
+
+async def _clean(operations: Operations, case: Case, grant: Grant) -> RevertOutcome:
+    try:
+        return await operations.adapter_of(case.target).revert(case.target.definition, grant.mark)
+    except TrustpackError as error:
+        return RevertOutcome(proven=False, proof={"error": error.code}, blockers=(error.code,))
 
 
 async def _ordered_case(operations: Operations, job: Job) -> Case | None:
@@ -76,13 +85,6 @@ async def _ordered_case(operations: Operations, job: Job) -> Case | None:
             await jobs.finish(tx, job)
             return None
         return await load_case(tx, request)
-
-
-def _require_as_approved(case: Case) -> None:
-    # An order may wait for its target for a while, and a target's definition may be replaced meanwhile.
-    approved = read_effect(case.request.effect)["target"]["definition"]
-    if canonical_bytes(approved) != canonical_bytes(definition_document(case.target.definition)):
-        raise ApprovalsVoid("The target's definition changed while the order was under way, so it was not carried out.")
 
 
 async def _locked_case(tx: Transaction, job: Job) -> Case | None:
@@ -132,15 +134,52 @@ async def _record_success(operations: Operations, job: Job, live: LiveGrant, *, 
                 target_expires_at=live.expires_at,
             ),
         )
-        await jobs.schedule(tx, kind=REVERT_JOB, subject_id=job.subject_id, due_at=expires_at)
+        await jobs.schedule(tx, kind=REVERT_JOB, subject_id=active.id, due_at=expires_at, lane=active.target_id)
 
 
-async def _record_cleaned_failure(operations: Operations, job: Job, failure: TrustpackError, cleaned: RevertOutcome) -> None:
+async def _end(operations: Operations, job: Job, failure: TrustpackError, *, cleaned: RevertOutcome | None) -> None:
+    """Record a failed order; `cleaned` is None where the target refused the first call and so certainly did nothing."""
     async with operations.unit_of_work.transaction(job.tenant_id) as tx:
         await jobs.finish(tx, job)
         case = await _locked_case(tx, job)
-        if case is not None:
-            await record_failure(tx, case, failure, actor=system_actor(tx.tenant_id, "executor"), proof=cleaned)
+        if case is None:
+            return
+        actor = system_actor(tx.tenant_id, "executor")
+        if cleaned is None or cleaned.proven:
+            await record_failure(tx, case, failure, actor=actor, proof=cleaned)
+        else:
+            await _abandon(tx, case, failure, actor=actor, left=cleaned)
+
+
+async def _abandon(tx: Transaction, case: Case, failure: TrustpackError, *, actor: Actor, left: RevertOutcome) -> None:
+    """Hand an order that may have left something behind to the revert, loudly."""
+    assert case.execution is not None  # an executing case has both
+    assert case.grant is not None
+    blockers = left.blockers[:MOST_BLOCKERS]
+    payload: dict[str, JsonValue] = {
+        "execution_id": case.execution.id,
+        "code": failure.code,
+        "may_be_left": case.grant.role_name,
+        "blockers": list(blockers),
+    }
+    abandoned = await advance(
+        tx, case.request, Command.ABANDON_EXECUTION, actor=actor, action="execution_failed", payload=payload
+    )
+    await grant_store.update_execution(tx, _failed(case.execution, failure, seq=abandoned.version, moment=tx.now))
+    stuck = replace(case.grant, seq=abandoned.version, status=GrantStatus.REVERT_FAILED, blockers=blockers)
+    await grant_store.update_grant(tx, stuck)
+    await jobs.schedule(tx, kind=REVERT_JOB, subject_id=abandoned.id, due_at=tx.now, lane=abandoned.target_id)
+
+
+def _failed(execution: Execution, failure: TrustpackError, *, seq: int, moment: datetime) -> Execution:
+    return replace(
+        execution,
+        seq=seq,
+        status=ExecutionStatus.FAILED,
+        finished_at=moment,
+        error_code=failure.code,
+        error_detail=failure.detail,
+    )
 
 
 async def record_failure(
@@ -152,18 +191,10 @@ async def record_failure(
     payload: dict[str, JsonValue] = {
         "execution_id": case.execution.id,
         "code": failure.code,
-        "nothing_left": dict(proof.proof) if proof is not None else "the target was not asked for anything",
+        "nothing_left": dict(proof.proof) if proof is not None else "the target did nothing",
     }
     failed = await advance(tx, case.request, Command.FAIL_EXECUTION, actor=actor, action="execution_failed", payload=payload)
-    outcome = replace(
-        case.execution,
-        seq=failed.version,
-        status=ExecutionStatus.FAILED,
-        finished_at=tx.now,
-        error_code=failure.code,
-        error_detail=failure.detail,
-    )
-    await grant_store.update_execution(tx, outcome)
+    await grant_store.update_execution(tx, _failed(case.execution, failure, seq=failed.version, moment=tx.now))
     void = replace(
         case.grant,
         seq=failed.version,

@@ -15,6 +15,8 @@ from trustpack.platform.unit_of_work import UnitOfWork
 EXPIRE_JOB = "operations.expire"
 EXECUTE_JOB = "operations.execute"
 REVERT_JOB = "operations.revert"
+MOST_BLOCKERS = 20
+"""A receipt stays small, however many objects a grantee left behind."""
 
 
 @dataclass(frozen=True, slots=True)

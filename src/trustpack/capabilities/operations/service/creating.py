@@ -11,12 +11,13 @@ from trustpack.capabilities.operations.model import (
     Effect,
     HighRiskRequest,
     NewRequest,
+    OutsideTarget,
     Refused,
     Status,
     Target,
     UnknownTarget,
 )
-from trustpack.capabilities.operations.rules.effects import build_effect, order_of, require_within
+from trustpack.capabilities.operations.rules.effects import build_effect, order_of, outside_of
 from trustpack.capabilities.operations.rules.policy_input import POLICY_PACKAGE, policy_input
 from trustpack.capabilities.operations.service.context import EXPIRE_JOB, Operations
 from trustpack.capabilities.operations.service.recording import record
@@ -40,10 +41,11 @@ class Proposal:
     target: Target
     effect: Effect
     decision: Decision
+    outside: OutsideTarget | None
 
 
 async def propose(operations: Operations, actor: Actor, new: NewRequest, *, mode: DecisionMode) -> Proposal:
-    """Compute a request's effect and ask policy, outside any transaction. Raises `UnknownTarget`, `OutsideTarget`.
+    """Compute a request's effect and ask policy, outside any transaction. Raises `UnknownTarget`.
 
     A target is asked for nothing here: its identity as registered goes into the effect and is compared at execution.
     """
@@ -76,18 +78,21 @@ async def propose(operations: Operations, actor: Actor, new: NewRequest, *, mode
             parameters=operations.gate.parameters_for(POLICY_PACKAGE),
         )
     )
-    if decision.allowed:
-        require_within(target, environment=new.environment, scope=new.scope, duration_seconds=new.duration_seconds)
-    return Proposal(request_id=request_id, new=new, target=target, effect=effect, decision=decision)
+    outside = outside_of(target, environment=new.environment, scope=new.scope, duration_seconds=new.duration_seconds)
+    return Proposal(request_id, new, target, effect, decision, outside if decision.allowed else None)
 
 
 async def create_request(tx: Transaction, operations: Operations, actor: Actor, proposal: Proposal) -> HighRiskRequest | Refused:
     """Store a proposed request with its decision, receipt and usage; a denied one is stored as `denied` and refused.
 
-    Source: stories 1.2, 1.4, 1.7, 4.1.
+    What policy allows but the target does not offer is refused too, with its decision stored and no subject. Source: stories
+    1.2, 1.4, 1.7, 4.1.
     """
     decision = proposal.decision
     await policy.record_decision(tx, decision)
+    if proposal.outside is not None:
+        await metering.emit(tx, *decision_usage(tx, decision))
+        return Refused(proposal.outside)
     window = tx.now + timedelta(seconds=operations.limits.approval_window_seconds)
     request = _request(tx, actor, proposal, status=Status.PENDING_APPROVAL if decision.allowed else Status.DENIED, window=window)
     await store.insert_request(tx, request)
@@ -110,6 +115,8 @@ async def preview(operations: Operations, actor: Actor, new: NewRequest) -> Json
     """Say what policy would answer, which approvals it would need and who could give them; store nothing."""
     proposal = await propose(operations, actor, new, mode=DecisionMode.PREVIEW)
     decision = proposal.decision
+    if proposal.outside is not None:
+        raise proposal.outside
     ballot = approvals.Ballot(
         subject_id=proposal.request_id,
         digest=proposal.effect.digest,

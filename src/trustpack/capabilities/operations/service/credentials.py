@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from urllib.parse import quote
 
 from trustpack.capabilities.operations.model import (
     Case,
@@ -16,7 +15,8 @@ from trustpack.capabilities.operations.model import (
     Status,
     WrongState,
 )
-from trustpack.capabilities.operations.rules.transitions import next_status
+from trustpack.capabilities.operations.rules.connection_uri import connection_uri
+from trustpack.capabilities.operations.rules.transitions import allows, next_status
 from trustpack.capabilities.operations.service.context import Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance, lock_readable, refuse
@@ -35,14 +35,13 @@ class Credentials:
 
     details: ConnectionDetails
     user: str
-    password: str
-    expires_at: datetime
+    password: str = field(repr=False)
+    expires_at: datetime = field()
 
     @property
     def uri(self) -> str:
         """The connection URI: `psql "$uri"` works as it is."""
-        where = f"{self.details.host}:{self.details.port}/{quote(self.details.database, safe='')}"
-        return f"postgresql://{self.user}:{quote(self.password, safe='')}@{where}"
+        return connection_uri(self.details, user=self.user, password=self.password)
 
 
 async def claim_credentials(tx: Transaction, actor: Actor, request_id: str, *, rotate: bool) -> Case | Refused:
@@ -69,25 +68,27 @@ async def claim_credentials(tx: Transaction, actor: Actor, request_id: str, *, r
     return replace(case, request=changed, grant=grant)
 
 
-async def make_credentials(operations: Operations, actor: Actor, case: Case) -> Credentials:
-    """Make a password and give the target its verifier. Raises `TargetUnavailable`, `TargetRefused`.
+async def make_credentials(operations: Operations, case: Case) -> Credentials:
+    """Make a password and give the target its verifier.
 
-    A failure leaves a receipt too: the case then says that the credentials it announced never worked.
+    Of two calls at once the one with the later receipt wins. Raises `TargetUnavailable`, `TargetRefused`, `TargetDrifted`; the
+    caller then withdraws what `claim_credentials` announced.
     """
     assert case.grant is not None  # `claim_credentials` saw both
     assert case.grant.expires_at is not None
     password = new_secret()
     adapter = operations.adapter_of(case.target)
-    try:
-        details = await adapter.set_verifier(case.target.definition, role_name=case.grant.role_name, password=password)
-    except TrustpackError as error:
-        await _record_failure(operations, actor, case, error)
-        raise
+    details = await adapter.set_verifier(case.target.definition, case.grant.mark, password=password, generation=case.grant.seq)
     return Credentials(details=details, user=case.grant.role_name, password=password, expires_at=case.grant.expires_at)
 
 
-async def _record_failure(operations: Operations, actor: Actor, case: Case, error: TrustpackError) -> None:
-    async with operations.unit_of_work.transaction(actor.tenant_id) as tx:
-        request = await store.lock_request(tx, case.request.id)
-        if request is not None:
-            await refuse(tx, request, error, actor=actor, attempted="credentials")
+async def withdraw_credentials(tx: Transaction, actor: Actor, case: Case, error: TrustpackError) -> Refused:
+    """Record that announced credentials never came to be; the next call may issue them without rotating."""
+    request = await store.lock_request(tx, case.request.id)
+    assert request is not None  # requests are never deleted
+    grant = (await grant_store.grants_of(tx, (request.id,)))[request.id]
+    refused = await refuse(tx, request, error, actor=actor, attempted="credentials")
+    if allows(request.status, Command.REFUSE):
+        withdrawn = replace(grant, seq=request.version + 1, credentials_issued=max(grant.credentials_issued - 1, 0))
+        await grant_store.update_grant(tx, withdrawn)
+    return refused

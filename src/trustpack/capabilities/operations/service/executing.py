@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -20,10 +21,12 @@ from trustpack.capabilities.operations.model import (
     RequesterOnly,
     Status,
     Target,
+    TargetDrifted,
+    TargetNotPrepared,
     TargetRefused,
     WindowClosed,
 )
-from trustpack.capabilities.operations.rules.effects import build_effect, order_of
+from trustpack.capabilities.operations.rules.effects import approved_target, build_effect, in_next_round, order_of, read_effect
 from trustpack.capabilities.operations.rules.policy_input import POLICY_PACKAGE, policy_input
 from trustpack.capabilities.operations.rules.transitions import next_status
 from trustpack.capabilities.operations.service.carrying_out import record_failure
@@ -35,7 +38,7 @@ from trustpack.capabilities.operations.service.voting import ballot_of, voters_n
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import targets as target_store
 from trustpack.capabilities.policy import Decision, DecisionMode
-from trustpack.kernel.actor import Actor, system_actor
+from trustpack.kernel.actor import Actor, Role, system_actor
 from trustpack.kernel.errors import TrustpackError
 from trustpack.kernel.json_types import JsonValue
 from trustpack.platform import jobs
@@ -48,16 +51,26 @@ ROLE_RANDOM_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What was found out about an execution outside any transaction, for one version of the request.
+    """What was found out about an execution outside any transaction.
 
-    `effect` is what would be done as of now; None if the target could not be asked, which `unavailable` then says.
+    `basis` is what it depended on; when that has changed by the time of the intent, everything is found out again. `effect` is
+    what would be done as of now, None if the target could not be asked, which `trouble` then says.
     """
 
-    version: int
+    basis: Basis
     decision: Decision | None
     effect: Effect | None
     target: Target
-    unavailable: TrustpackError | None
+    trouble: TrustpackError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a prepared execution depends on: the effect, who fills which role, and what the requester may do, as of now."""
+
+    effect_digest: str
+    filled: Mapping[Role, str]
+    requester_roles: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +88,22 @@ class Moved:
 async def prepare_execution(operations: Operations, actor: Actor, request_id: str) -> Prepared:
     """Ask the target who it is and policy what it says, for the request as it is now. Raises `NotFound`.
 
-    For anybody but the requester, or in a state that cannot be executed, nothing is asked; `start_execution` then refuses.
+    For anybody but the requester, or where it cannot be executed now, nothing is asked; `start_execution` then refuses.
     """
     async with operations.unit_of_work.transaction(actor.tenant_id) as tx:
         request = await find_readable(tx, actor, request_id)
         target = await target_store.target_by_id(tx, request.target_id)
-        ballot = ballot_of(request, operations)
-        votes = await approvals.votes_of_one(tx, request.id)
-        voters = await voters_now(tx, [vote.person_id for vote in votes])
-        decision_id = tx.new_id("dec")
-    if request.status != Status.APPROVED or request.requester_id != actor.id:
-        return Prepared(request.version, None, None, target, None)
-    quorum = approvals.decide_quorum(ballot.required, approvals.standing_votes(votes, ballot, voters))
-    unavailable: TrustpackError | None = None
+        basis = await _basis(tx, operations, request)
+        decision_id, now = tx.new_id("dec"), tx.now
+    is_ready = request.status == Status.APPROVED and request.requester_id == actor.id
+    if not is_ready or (request.use_by is not None and now >= request.use_by):
+        return Prepared(basis, None, None, target, None)
+    trouble: TrustpackError | None = None
     effect: Effect | None = None
     try:
         effect = await _effect_now(operations, target, request)
     except TrustpackError as error:
-        unavailable = error
+        trouble = error
     decision = await operations.gate.evaluate(
         policy.DecisionRequest(
             id=decision_id,
@@ -103,18 +114,18 @@ async def prepare_execution(operations: Operations, actor: Actor, request_id: st
             mode=DecisionMode.ENFORCE,
             input=policy_input(
                 action="execute",
-                actor=actor,
-                now=operations.clock.now(),
+                actor=replace(actor, roles=basis.requester_roles),
+                now=now,
                 operation_type=request.type,
                 environment=request.environment,
                 target=request.target_name,
                 duration_seconds=request.duration_seconds,
-                approvals=quorum.filled,
+                approvals=basis.filled,
             ),
             parameters=operations.gate.parameters_for(POLICY_PACKAGE),
         )
     )
-    return Prepared(request.version, decision, effect, target, unavailable)
+    return Prepared(basis, decision, effect, target, trouble)
 
 
 async def start_execution(
@@ -132,18 +143,36 @@ async def start_execution(
     next_status(request.status, Command.START_EXECUTION)
     if request.use_by is not None and tx.now >= request.use_by:
         raise WindowClosed
-    if request.version != prepared.version or prepared.decision is None:
+    if prepared.decision is None:
         return Moved()
     decision = prepared.decision
     await policy.record_decision(tx, decision)
     await metering.emit(tx, *decision_usage(tx, decision))
-    if not await _quorum_stands(tx, operations, request):
-        return await _reopen(tx, operations, request, effect=None)
+    if await _basis(tx, operations, request) != prepared.basis:
+        return Moved()
+    if set(prepared.basis.filled) != set(request.required_approvals):
+        return await _reopen(tx, operations, request, effect=in_next_round(request.effect), why="approver_lost_role")
+    if isinstance(prepared.trouble, TargetNotPrepared | TargetDrifted):
+        return await _reopen(tx, operations, request, effect=in_next_round(request.effect), why="target_not_prepared")
     if prepared.effect is not None and prepared.effect.digest != request.effect_digest:
-        return await _reopen(tx, operations, request, effect=prepared.effect)
+        return await _reopen(tx, operations, request, effect=in_next_round(prepared.effect.encoded), why="effect_changed")
     if not decision.allowed:
         return await refuse(tx, request, denial_of(decision, request), actor=actor, attempted="execute")
     return await _commit_intent(tx, request, actor=actor, prepared=prepared, decision=decision)
+
+
+async def _basis(tx: Transaction, operations: Operations, request: HighRiskRequest) -> Basis:
+    """Return what an execution depends on; the people's roles cannot change until the transaction ends."""
+    ballot = ballot_of(request, operations)
+    votes = await approvals.votes_of_one(tx, request.id)
+    voters = await voters_now(tx, [request.requester_id, *(vote.person_id for vote in votes)])
+    quorum = approvals.decide_quorum(ballot.required, approvals.standing_votes(votes, ballot, voters))
+    requester = voters.get(request.requester_id)
+    return Basis(
+        effect_digest=request.effect_digest,
+        filled=quorum.filled,
+        requester_roles=requester.roles if requester is not None else frozenset(),
+    )
 
 
 async def _effect_now(operations: Operations, target: Target, request: HighRiskRequest) -> Effect:
@@ -152,23 +181,26 @@ async def _effect_now(operations: Operations, target: Target, request: HighRiskR
     adapter = operations.adapter_of(target)
     live = replace(target, identity=await adapter.identify(target.definition))
     order = order_of(live, scope=request.scope, duration_seconds=request.duration_seconds)
-    return build_effect(live, order, statements=adapter.statements(live.definition, order))
+    return build_effect(
+        live,
+        order,
+        statements=adapter.statements(live.definition, order),
+        approval_round=read_effect(request.effect)["approval_round"],
+    )
 
 
-async def _quorum_stands(tx: Transaction, operations: Operations, request: HighRiskRequest) -> bool:
-    ballot = ballot_of(request, operations)
-    votes = await approvals.votes_of_one(tx, request.id)
-    voters = await voters_now(tx, [vote.person_id for vote in votes])
-    return approvals.decide_quorum(ballot.required, approvals.standing_votes(votes, ballot, voters)).is_complete
+_WHY: Mapping[str, str] = {
+    "effect_changed": "The target, or what would be done on it, is no longer what was approved.",
+    "target_not_prepared": "The system that answers for the target is not prepared as the approved one was.",
+    "approver_lost_role": "Somebody who approved this no longer holds the role.",
+}
 
 
-async def _reopen(tx: Transaction, operations: Operations, request: HighRiskRequest, *, effect: Effect | None) -> Refused:
-    """Send an approved request back to be approved anew, because what was approved is not what would happen."""
+async def _reopen(tx: Transaction, operations: Operations, request: HighRiskRequest, *, effect: Effect, why: str) -> Refused:
+    """Send an approved request back to be approved anew in a next round: no vote of the last one counts any more."""
     window = tx.now + timedelta(seconds=operations.limits.approval_window_seconds)
     await jobs.schedule(tx, kind=EXPIRE_JOB, subject_id=request.id, due_at=window)
-    digest = effect.digest if effect is not None else request.effect_digest
-    why = "effect_changed" if effect is not None else "approver_lost_role"
-    payload: dict[str, JsonValue] = {"why": why, "approved_digest": request.effect_digest, "effect_digest": digest}
+    payload: dict[str, JsonValue] = {"why": why, "approved_digest": request.effect_digest, "effect_digest": effect.digest}
     await advance(
         tx,
         request,
@@ -176,16 +208,12 @@ async def _reopen(tx: Transaction, operations: Operations, request: HighRiskRequ
         actor=system_actor(tx.tenant_id, "execution-check"),
         action="drift_detected",
         payload=payload,
-        effect=effect.encoded if effect is not None else request.effect,
-        effect_digest=digest,
+        effect=effect.encoded,
+        effect_digest=effect.digest,
         approval_expires_at=window,
         use_by=None,
     )
-    sentence = {
-        "effect_changed": "The target, or what would be done on it, is no longer what was approved.",
-        "approver_lost_role": "Somebody who approved this no longer holds the role.",
-    }[why]
-    return Refused(ApprovalsVoid(sentence, effect_digest=digest, approved_digest=request.effect_digest))
+    return Refused(ApprovalsVoid(_WHY[why], effect_digest=effect.digest, approved_digest=request.effect_digest))
 
 
 async def _commit_intent(
@@ -207,11 +235,14 @@ async def _commit_intent(
         error_detail=None,
     )
     await grant_store.insert_execution(tx, execution)
-    await grant_store.insert_grant(tx, _ordered_grant(executing, role_name))
-    if prepared.unavailable is not None:
-        case = Case(executing, prepared.target, execution, _ordered_grant(executing, role_name))
-        return await record_failure(tx, case, prepared.unavailable, actor=actor, proof=None)
-    return Started(await jobs.schedule_claimed(tx, kind=EXECUTE_JOB, subject_id=request.id))
+    grant = _ordered_grant(executing, role_name)
+    await grant_store.insert_grant(tx, grant)
+    if prepared.trouble is not None:
+        case = Case(executing, approved_target(request.effect), execution, grant)
+        return await record_failure(tx, case, prepared.trouble, actor=actor, proof=None)
+    job = await jobs.schedule_claimed(tx, kind=EXECUTE_JOB, subject_id=request.id, lane=request.target_id)
+    assert job is not None  # a request is executed once, so nobody else can hold its job
+    return Started(job)
 
 
 def _ordered_grant(request: HighRiskRequest, role_name: str) -> Grant:
@@ -221,6 +252,7 @@ def _ordered_grant(request: HighRiskRequest, role_name: str) -> Grant:
         seq=request.version,
         status=GrantStatus.ORDERED,
         role_name=role_name,
+        target_system=approved_target(request.effect).identity.system,
         role_ref=None,
         granted_at=None,
         expires_at=None,

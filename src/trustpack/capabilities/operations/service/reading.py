@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trustpack.capabilities import approvals, directory, ledger, policy
 from trustpack.capabilities.operations.model import WORKSPACE, Case, Execution, Grant, HighRiskRequest
-from trustpack.capabilities.operations.rules.effects import read_effect
+from trustpack.capabilities.operations.rules.effects import approved_target, read_effect
 from trustpack.capabilities.operations.rules.visibility import may_read, reads_everything
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
-from trustpack.capabilities.operations.store import targets as target_store
 from trustpack.capabilities.operations.store.requests import RequestFilter
 from trustpack.kernel.actor import Actor
 from trustpack.kernel.clock import format_time
@@ -29,6 +28,7 @@ class RequestView:
 
     request: HighRiskRequest
     votes: tuple[approvals.Vote, ...] = ()
+    comments: Mapping[int, str] = field(default_factory=dict)
     decision_ids: tuple[str, ...] = ()
     execution: Execution | None = None
     grant: Grant | None = None
@@ -64,7 +64,7 @@ async def load_case(tx: Transaction, request: HighRiskRequest) -> Case:
     """Return a request with its target, execution and grant."""
     return Case(
         request=request,
-        target=await target_store.target_by_id(tx, request.target_id),
+        target=approved_target(request.effect),
         execution=(await grant_store.executions_of(tx, (request.id,))).get(request.id),
         grant=(await grant_store.grants_of(tx, (request.id,))).get(request.id),
     )
@@ -86,6 +86,7 @@ async def views_of(tx: Transaction, requests: Sequence[HighRiskRequest]) -> tupl
     if not ids:
         return ()
     votes = await approvals.votes_of(tx, ids)
+    written = await ledger.disclosed_values(tx, ids, paths=("comment", "reason"))
     decisions = await policy.decision_ids_of(tx, ids)
     executions = await grant_store.executions_of(tx, ids)
     grants = await grant_store.grants_of(tx, ids)
@@ -95,6 +96,7 @@ async def views_of(tx: Transaction, requests: Sequence[HighRiskRequest]) -> tupl
         RequestView(
             request=request,
             votes=votes.get(request.id, ()),
+            comments={seq: text for (subject_id, seq), text in written.items() if subject_id == request.id},
             decision_ids=decisions.get(request.id, ()),
             execution=executions.get(request.id),
             grant=grants.get(request.id),
@@ -134,7 +136,7 @@ def present(view: RequestView) -> dict[str, Any]:
         "effect": {"summary": effect["summary"], "statements": effect["statements"], "document": effect},
         "effect_digest": request.effect_digest,
         "required_approvals": [role.value for role in request.required_approvals],
-        "approvals": [_present_vote(vote, request, handles) for vote in view.votes],
+        "approvals": [_present_vote(vote, view, handles) for vote in view.votes],
         "decisions": list(view.decision_ids),
         "execution": _present_execution(view.execution),
         "grant": _present_grant(view.grant),
@@ -144,16 +146,16 @@ def present(view: RequestView) -> dict[str, Any]:
     }
 
 
-def _present_vote(vote: approvals.Vote, request: HighRiskRequest, handles: Mapping[str, str]) -> JsonObject:
+def _present_vote(vote: approvals.Vote, view: RequestView, handles: Mapping[str, str]) -> JsonObject:
     return {
         "id": vote.id,
         "approver": _person(vote.person_id, handles),
         "verdict": vote.verdict.value,
         "role": vote.claimed_role.value if vote.claimed_role else None,
-        "status": "superseded" if vote.digest != request.effect_digest else "given",
+        "status": "superseded" if vote.digest != view.request.effect_digest else "given",
         "effect_digest": vote.digest,
         "digest_confirmed": vote.digest_confirmed,
-        "comment": vote.comment,
+        "comment": view.comments.get(vote.seq),
         "created_at": format_time(vote.created_at),
     }
 
@@ -185,6 +187,7 @@ def _present_grant(grant: Grant | None) -> JsonObject | None:
         "credentials_issued": grant.credentials_issued,
         "ended_at": format_time(grant.ended_at) if grant.ended_at else None,
         "revert_proof": json.loads(grant.proof) if grant.proof else None,
+        "revert_blockers": list(grant.blockers),
     }
 
 

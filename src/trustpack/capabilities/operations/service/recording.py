@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from trustpack.capabilities import ledger
-from trustpack.capabilities.operations.model import SUBJECT_KIND, Command, HighRiskRequest, Refused
+from trustpack.capabilities.operations.model import SUBJECT_KIND, Command, HighRiskRequest, Refused, TooManyRefusals
 from trustpack.capabilities.operations.rules.transitions import allows, next_status
 from trustpack.capabilities.operations.rules.visibility import may_read
 from trustpack.capabilities.operations.store import requests as store
@@ -15,6 +15,10 @@ from trustpack.kernel.errors import NotFound, TrustpackError
 from trustpack.kernel.ids import require_id
 from trustpack.kernel.json_types import JsonObject
 from trustpack.platform.unit_of_work import Transaction
+
+REFUSED_ACTION = "refused"
+MOST_REFUSALS = 20
+"""Receipts of refused attempts that one person may leave on one request."""
 
 
 async def lock_readable(tx: Transaction, actor: Actor, request_id: str) -> HighRiskRequest:
@@ -67,10 +71,16 @@ async def record(
 
 
 async def refuse(tx: Transaction, request: HighRiskRequest, error: TrustpackError, *, actor: Actor, attempted: str) -> Refused:
-    """Keep a blocked attempt with a receipt, while the case is open, and hand the error back to be answered after the commit."""
+    """Keep a blocked attempt with a receipt, while the case is open, and hand the error back to be answered after the commit.
+
+    Raises `TooManyRefusals` once one person has left `MOST_REFUSALS` of them: nobody fills a case with receipts.
+    """
     if allows(request.status, Command.REFUSE):
+        left = await ledger.count_receipts(tx, subject_id=request.id, actor_id=actor.id, action=REFUSED_ACTION)
+        if left >= MOST_REFUSALS:
+            raise TooManyRefusals
         payload: dict[str, Any] = {"attempted": attempted, "code": error.code}
         if "decision_id" in error.data:
             payload["decision_id"] = error.data["decision_id"]
-        await advance(tx, request, Command.REFUSE, actor=actor, action="refused", payload=payload)
+        await advance(tx, request, Command.REFUSE, actor=actor, action=REFUSED_ACTION, payload=payload)
     return Refused(error)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
+
 from trustpack.capabilities.operations.model import (
+    Case,
     Command,
     Grant,
     GrantStatus,
@@ -15,7 +18,7 @@ from trustpack.capabilities.operations.model import (
     Status,
 )
 from trustpack.capabilities.operations.rules.transitions import next_status
-from trustpack.capabilities.operations.service.context import REVERT_JOB, Operations
+from trustpack.capabilities.operations.service.context import MOST_BLOCKERS, REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance, lock_readable, refuse
 from trustpack.capabilities.operations.store import grants as grant_store
@@ -29,15 +32,15 @@ from trustpack.platform.telemetry import metrics
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
 
-MOST_BLOCKERS = 20
-"""A receipt stays small (65,535 bytes at most), however many objects a grantee left behind."""
+_log = structlog.get_logger(__name__)
 _STILL_TO_REVERT = frozenset({Status.ACTIVE, Status.REVERTING, Status.REVERT_FAILED})
 
 
-async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason: str) -> Job | Refused:
+async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason: str) -> Job | HighRiskRequest | Refused:
     """Begin to end access early, by its requester, somebody who may approve it, or an administrator.
 
-    A revert that is under way or failed is pushed instead: its next attempt is now. Raises `NotFound`, `WrongState`.
+    A revert that failed is pushed: its next attempt is now. One that somebody is at work on goes on; the request is returned
+    as it stands. Raises `NotFound`, `WrongState`.
     """
     request = await lock_readable(tx, actor, request_id)
     if request.status not in _STILL_TO_REVERT:
@@ -46,7 +49,8 @@ async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason
         return await refuse(tx, request, RevertForbidden(), actor=actor, attempted="revert")
     if request.status == Status.ACTIVE:
         await _begin(tx, request, actor=actor, personal={"reason": reason})
-    return await jobs.schedule_claimed(tx, kind=REVERT_JOB, subject_id=request.id)
+    job = await jobs.schedule_claimed(tx, kind=REVERT_JOB, subject_id=request.id, lane=request.target_id)
+    return job if job is not None else request
 
 
 async def take_back(operations: Operations, job: Job) -> None:
@@ -63,11 +67,18 @@ async def take_back(operations: Operations, job: Job) -> None:
             request = await _begin(tx, request, actor=system_actor(tx.tenant_id, "auto-revert"), personal={})
         case = await load_case(tx, request)
     assert case.grant is not None  # a request that was active has one
+    await _record_outcome(operations, job, await _revert(operations, case, case.grant))
+
+
+async def _revert(operations: Operations, case: Case, grant: Grant) -> RevertOutcome:
+    """Have the target that the grant was approved for take it back; whatever goes wrong is an outcome, unproven and loud."""
     try:
-        outcome = await operations.adapter_of(case.target).revert(case.target.definition, role_name=case.grant.role_name)
+        return await operations.adapter_of(case.target).revert(case.target.definition, grant.mark)
     except TrustpackError as error:
-        outcome = RevertOutcome(proven=False, proof={"error": error.code}, blockers=(error.code,))
-    await _record_outcome(operations, job, outcome)
+        return RevertOutcome(proven=False, proof={"error": error.code}, blockers=(error.code,))
+    except Exception as error:  # noqa: BLE001 - a bug in an adapter must be as loud as a target that does not answer
+        _log.exception("revert_crashed", subject_id=case.request.id)
+        return RevertOutcome(proven=False, proof={"error": type(error).__name__}, blockers=("operations.revert_crashed",))
 
 
 async def _begin(tx: Transaction, request: HighRiskRequest, *, actor: Actor, personal: dict[str, JsonValue]) -> HighRiskRequest:
@@ -103,7 +114,12 @@ async def _record_proof(tx: Transaction, request: HighRiskRequest, grant: Grant,
     actor = system_actor(tx.tenant_id, "auto-revert")
     reverted = await advance(tx, request, Command.FINISH_REVERT, actor=actor, action="reverted", payload=payload)
     ended = replace(
-        grant, seq=reverted.version, status=GrantStatus.REVERTED, ended_at=tx.now, proof=canonical_bytes(outcome.proof)
+        grant,
+        seq=reverted.version,
+        status=GrantStatus.REVERTED,
+        ended_at=tx.now,
+        proof=canonical_bytes(outcome.proof),
+        blockers=(),
     )
     await grant_store.update_grant(tx, ended)
     if grant.expires_at is not None:
@@ -114,16 +130,18 @@ async def _record_failure(tx: Transaction, request: HighRiskRequest, grant: Gran
     payload: dict[str, JsonValue] = {"grant_id": grant.id, "blockers": list(outcome.blockers), "proof": dict(outcome.proof)}
     actor = system_actor(tx.tenant_id, "auto-revert")
     failed = await advance(tx, request, Command.FAIL_REVERT, actor=actor, action="revert_failed", payload=payload)
-    stuck = replace(
-        grant, seq=failed.version, status=GrantStatus.REVERT_FAILED, proof=canonical_bytes({"blockers": list(outcome.blockers)})
+    await grant_store.update_grant(
+        tx, replace(grant, seq=failed.version, status=GrantStatus.REVERT_FAILED, blockers=outcome.blockers)
     )
-    await grant_store.update_grant(tx, stuck)
 
 
 def _is_news(request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> bool:
     # One receipt per reason, not one per attempt: a target that is down for a night would leave hundreds that say the same.
-    known = grant.proof is not None and grant.proof == canonical_bytes({"blockers": list(outcome.blockers)})
-    return request.status == Status.REVERTING or not known
+    return request.status == Status.REVERTING or _codes(grant.blockers) != _codes(outcome.blockers)
+
+
+def _codes(blockers: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(blocker.partition(":")[0] for blocker in blockers)
 
 
 def _may_revert(actor: Actor, request: HighRiskRequest) -> bool:

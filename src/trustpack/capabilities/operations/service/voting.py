@@ -68,10 +68,16 @@ async def approve(
     refusal = _refusal(voters.get(actor.id), ballot, role)
     if refusal is not None:
         return await refuse(tx, request, refusal, actor=actor, attempted="approve")
-    vote = _vote(tx, request, actor, Verdict.APPROVE, confirmed=digest is not None, role=role, comment=comment)
-    await approvals.cast_vote(tx, vote)
-    quorum = approvals.decide_quorum(ballot.required, approvals.standing_votes((*earlier, vote), ballot, voters))
-    return await _count(tx, operations, request, actor=actor, vote=vote, quorum=quorum)
+    given = next((vote for vote in earlier if (vote.person_id, vote.digest) == (actor.id, ballot.digest)), None)
+    vote = given or _vote(tx, request, actor, Verdict.APPROVE, confirmed=digest is not None, role=role)
+    if given is None:
+        await approvals.cast_vote(tx, vote)
+    cast = earlier if given is not None else (*earlier, vote)
+    quorum = approvals.decide_quorum(ballot.required, approvals.standing_votes(cast, ballot, voters))
+    if given is not None and not quorum.is_complete:
+        # A second yes adds nothing. But where somebody got a lost role back, the votes that are there may be enough by now.
+        raise approvals.AlreadyVoted
+    return await _count(tx, operations, request, actor=actor, vote=vote, quorum=quorum, comment=comment)
 
 
 async def reject(
@@ -85,7 +91,7 @@ async def reject(
     refusal = _refusal(voters.get(actor.id), ballot_of(request, operations), None)
     if refusal is not None:
         return await refuse(tx, request, refusal, actor=actor, attempted="reject")
-    vote = _vote(tx, request, actor, Verdict.REJECT, confirmed=False, role=None, comment=reason)
+    vote = _vote(tx, request, actor, Verdict.REJECT, confirmed=False, role=None)
     await approvals.cast_vote(tx, vote)
     await jobs.cancel(tx, kind=EXPIRE_JOB, subject_id=request.id)
     payload: dict[str, JsonValue] = {"approval_id": vote.id, "effect_digest": request.effect_digest}
@@ -149,7 +155,6 @@ def _vote(
     *,
     confirmed: bool,
     role: Role | None,
-    comment: str | None,
 ) -> Vote:
     return Vote(
         id=tx.new_id("apr"),
@@ -161,13 +166,19 @@ def _vote(
         account_id=actor.account_id or "",
         claimed_role=role,
         verdict=verdict,
-        comment=comment,
         created_at=tx.now,
     )
 
 
 async def _count(
-    tx: Transaction, operations: Operations, request: HighRiskRequest, *, actor: Actor, vote: Vote, quorum: approvals.Quorum
+    tx: Transaction,
+    operations: Operations,
+    request: HighRiskRequest,
+    *,
+    actor: Actor,
+    vote: Vote,
+    quorum: approvals.Quorum,
+    comment: str | None,
 ) -> HighRiskRequest:
     payload: dict[str, JsonValue] = {
         "approval_id": vote.id,
@@ -177,7 +188,7 @@ async def _count(
         "filled": {role.value: person for role, person in quorum.filled.items()},
         "open": [role.value for role in quorum.open],
     }
-    personal: dict[str, JsonValue] = {"comment": vote.comment} if vote.comment is not None else {}
+    personal: dict[str, JsonValue] = {"comment": comment} if comment is not None else {}
     if not quorum.is_complete:
         return await advance(tx, request, Command.APPROVE, actor=actor, action="approved", payload=payload, personal=personal)
     use_by = tx.now + timedelta(seconds=operations.limits.approval_use_by_seconds)

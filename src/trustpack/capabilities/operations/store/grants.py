@@ -48,10 +48,11 @@ async def executions_of(tx: Transaction, request_ids: Sequence[str]) -> dict[str
 async def insert_grant(tx: Transaction, grant: Grant) -> None:
     """Store a new grant."""
     await tx.write(
-        "INSERT INTO trustpack.grants (tenant_id, id, request_id, seq, status, role_name, role_ref, granted_at, expires_at,"
-        " target_expires_at, credentials_issued, ended_at, proof) VALUES (%(tenant)s, %(id)s, %(request)s, %(seq)s, %(status)s,"
-        " %(role)s, %(ref)s, %(granted)s, %(expires)s, %(target_expires)s, %(issued)s, %(ended)s, %(proof)s)",
-        {**_grant_values(tx, grant), "request": grant.request_id, "role": grant.role_name},
+        "INSERT INTO trustpack.grants (tenant_id, id, request_id, seq, status, role_name, target_system, role_ref, granted_at,"
+        " expires_at, target_expires_at, credentials_issued, ended_at, proof, blockers) VALUES (%(tenant)s, %(id)s, %(request)s,"
+        " %(seq)s, %(status)s, %(role)s, %(system)s, %(ref)s, %(granted)s, %(expires)s, %(target_expires)s, %(issued)s,"
+        " %(ended)s, %(proof)s, %(blockers)s)",
+        {**_grant_values(tx, grant), "request": grant.request_id, "role": grant.role_name, "system": grant.target_system},
     )
 
 
@@ -59,9 +60,8 @@ async def update_grant(tx: Transaction, grant: Grant) -> None:
     """Store the next state of a grant."""
     await tx.write(
         "UPDATE trustpack.grants SET seq = %(seq)s, status = %(status)s, role_ref = %(ref)s, granted_at = %(granted)s,"
-        " expires_at = %(expires)s, target_expires_at = %(target_expires)s, credentials_issued = %(issued)s, ended_at"
-        " = %(ended)s,"
-        " proof = %(proof)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        " expires_at = %(expires)s, target_expires_at = %(target_expires)s, credentials_issued = %(issued)s,"
+        " ended_at = %(ended)s, proof = %(proof)s, blockers = %(blockers)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
         _grant_values(tx, grant),
     )
 
@@ -69,12 +69,15 @@ async def update_grant(tx: Transaction, grant: Grant) -> None:
 async def grants_of(tx: Transaction, request_ids: Sequence[str]) -> dict[str, Grant]:
     """Return the grant of each request that has one."""
     rows = await tx.fetch_all(
-        "SELECT id, request_id, seq, status, role_name, role_ref, granted_at, expires_at, target_expires_at,"
-        " credentials_issued, ended_at,"
-        " proof FROM trustpack.grants WHERE tenant_id = %(tenant)s AND request_id = ANY(%(ids)s)",
+        "SELECT id, request_id, seq, status, role_name, target_system, role_ref, granted_at, expires_at, target_expires_at,"
+        " credentials_issued, ended_at, proof, blockers FROM trustpack.grants"
+        " WHERE tenant_id = %(tenant)s AND request_id = ANY(%(ids)s)",
         {"tenant": tx.tenant_id, "ids": list(request_ids)},
     )
-    return {row["request_id"]: Grant(**{**row, "status": GrantStatus(row["status"])}) for row in rows}
+    return {
+        row["request_id"]: Grant(**{**row, "status": GrantStatus(row["status"]), "blockers": tuple(row["blockers"])})
+        for row in rows
+    }
 
 
 def _execution_values(tx: Transaction, execution: Execution) -> dict[str, Any]:
@@ -102,4 +105,5 @@ def _grant_values(tx: Transaction, grant: Grant) -> dict[str, Any]:
         "issued": grant.credentials_issued,
         "ended": grant.ended_at,
         "proof": grant.proof,
+        "blockers": list(grant.blockers),
     }

@@ -7,19 +7,21 @@ from functools import lru_cache
 from typing import Any, LiteralString
 
 from trustpack.capabilities.operations.model import Target, TargetDefinition, TargetIdentity
-from trustpack.capabilities.operations.rules.target_definition import definition_document, parse_definition
+from trustpack.capabilities.operations.rules.target_definition import definition_document, read_definition
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
 
-_SELECT: LiteralString = "SELECT id, version, status, definition, identity_digest, identity_facts FROM trustpack.targets"
+_SELECT: LiteralString = (
+    "SELECT id, version, status, definition, identity_digest, identity_system, identity_facts FROM trustpack.targets"
+)
 
 
 async def insert_target(tx: Transaction, target: Target) -> None:
     """Store a new target."""
     await tx.write(
-        "INSERT INTO trustpack.targets (tenant_id, id, version, status, name, definition, identity_digest,"
-        " identity_facts, created_at)"
-        " VALUES (%(tenant)s, %(id)s, %(version)s, %(status)s, %(name)s, %(definition)s, %(identity)s, %(facts)s, %(now)s)",
+        "INSERT INTO trustpack.targets (tenant_id, id, version, status, name, definition, identity_digest, identity_system,"
+        " identity_facts, created_at) VALUES (%(tenant)s, %(id)s, %(version)s, %(status)s, %(name)s, %(definition)s,"
+        " %(identity)s, %(system)s, %(facts)s, %(now)s)",
         {**_values(tx, target), "name": target.definition.name, "now": tx.now},
     )
 
@@ -28,7 +30,8 @@ async def update_target(tx: Transaction, target: Target) -> None:
     """Store a locked target's next version."""
     await tx.write(
         "UPDATE trustpack.targets SET version = %(version)s, status = %(status)s, definition = %(definition)s,"
-        " identity_digest = %(identity)s, identity_facts = %(facts)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        " identity_digest = %(identity)s, identity_system = %(system)s, identity_facts = %(facts)s"
+        " WHERE tenant_id = %(tenant)s AND id = %(id)s",
         _values(tx, target),
     )
 
@@ -72,7 +75,7 @@ async def targets(tx: Transaction) -> tuple[Target, ...]:
 
 @lru_cache(maxsize=256)
 def _definition(encoded: bytes) -> TargetDefinition:
-    return parse_definition({name: value for name, value in json.loads(encoded).items() if value is not None})
+    return read_definition(json.loads(encoded))
 
 
 def _target(row: dict[str, Any]) -> Target:
@@ -81,7 +84,9 @@ def _target(row: dict[str, Any]) -> Target:
         version=row["version"],
         status=row["status"],
         definition=_definition(bytes(row["definition"])),
-        identity=TargetIdentity(digest=row["identity_digest"], facts=json.loads(row["identity_facts"])),
+        identity=TargetIdentity(
+            digest=row["identity_digest"], system=row["identity_system"], facts=json.loads(row["identity_facts"])
+        ),
     )
 
 
@@ -93,5 +98,6 @@ def _values(tx: Transaction, target: Target) -> dict[str, Any]:
         "status": target.status,
         "definition": canonical_bytes(definition_document(target.definition)),
         "identity": target.identity.digest,
+        "system": target.identity.system,
         "facts": canonical_bytes(target.identity.facts),
     }

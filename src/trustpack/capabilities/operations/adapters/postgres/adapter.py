@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
+from weakref import WeakValueDictionary
+
+from psycopg import AsyncConnection
 
 from trustpack.capabilities.operations.adapters.postgres.failures import failed_connection
+from trustpack.capabilities.operations.adapters.postgres.identity import read_identity, reason_to_keep_off, require_system
 from trustpack.capabilities.operations.adapters.postgres.revert import RevertRun
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, definition_digest
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession, holding_turn, open_session
 from trustpack.capabilities.operations.adapters.postgres.statements import grant_statements
 from trustpack.capabilities.operations.model import (
     ConnectionDetails,
+    GrantMark,
     GrantOrder,
     LiveGrant,
     RevertOutcome,
@@ -26,11 +32,19 @@ from trustpack.capabilities.operations.model import (
 )
 from trustpack.kernel.ids import IdSource
 from trustpack.kernel.json_types import JsonObject
-from trustpack.proof.canonical import digest_of_value
 
 _CONCURRENT_CALLS: Final = 16
 _CONCURRENT_REVERTS: Final = 8
 """A revert holds two sessions. Together they stay below the service login's limit of 40 (`sql/roles.sql`)."""
+_VERIFIED: Final = frozenset({"verify-ca", "verify-full"})
+
+
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class _Slots:
+    """How many calls one target may have under way, so that a slow target holds up only its own."""
+
+    calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_CALLS))
+    reverts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_REVERTS))
 
 
 class PostgresTargetAdapter:
@@ -46,43 +60,61 @@ class PostgresTargetAdapter:
         self._resolve_secret = resolve_secret
         self._ids = ids
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._call_slots = asyncio.Semaphore(_CONCURRENT_CALLS)
-        self._revert_slots = asyncio.Semaphore(_CONCURRENT_REVERTS)
+        # Slots stay for as long as somebody holds or awaits one.
+        self._slots: WeakValueDictionary[tuple[str, SecretReference | None], _Slots] = WeakValueDictionary()
 
     def statements(self, definition: TargetDefinition, order: GrantOrder) -> tuple[str, ...]:
         return grant_statements(definition, order)
 
     async def identify(self, definition: TargetDefinition) -> TargetIdentity:
         """Raises `TargetNotPrepared` also when the database was prepared for another version of the definition."""
-        async with self._call_slots, self._session(definition) as session:
-            facts = await session.call("identify")
+        slots = self._slots_of(definition)
+        async with slots.calls, self._session(definition) as session:
+            identity = await read_identity(session)
+        facts = identity.facts
         if facts["layout"] != LAYOUT or facts["definition_digest"] != definition_digest(definition):
             raise TargetNotPrepared("The target was prepared for another version of this definition, or of trustpack.")
-        return TargetIdentity(digest=digest_of_value(facts), facts=facts)
+        return identity
 
     async def grant(self, definition: TargetDefinition, order: GrantOrder) -> LiveGrant:
-        async with self._call_slots, self._session(definition) as session:
+        """A grant that is there already is adopted even where the installation was altered since: it was made before that.
+
+        The system is compared first; the function that makes the role compares the installation once more.
+        """
+        slots = self._slots_of(definition)
+        async with slots.calls, self._session(definition) as session:
+            identity = await read_identity(session)
+            approved = identity.facts["installation_digest"] if identity.digest == order.identity_digest else None
             report = await session.call(
-                "grant_access", order.role_name, order.scope, order.duration_seconds, order.connection_limit
+                "grant_access", order.role_name, order.scope, order.duration_seconds, order.connection_limit, approved
             )
         return _live_grant(report)
 
-    async def set_verifier(self, definition: TargetDefinition, *, role_name: str, password: str) -> ConnectionDetails:
-        async with self._call_slots, self._session(definition) as session:
-            await session.call("set_verifier", role_name, session.make_verifier(role_name=role_name, password=password))
-            info = session.conn.info
-            return ConnectionDetails(host=info.host or "localhost", port=info.port, database=info.dbname)
+    async def set_verifier(
+        self, definition: TargetDefinition, grant: GrantMark, *, password: str, generation: int
+    ) -> ConnectionDetails:
+        slots = self._slots_of(definition)
+        async with slots.calls, self._session(definition) as session:
+            await require_system(session, grant)
+            verifier = session.make_verifier(role_name=grant.role_name, password=password)
+            await session.call("set_verifier", grant.role_name, verifier, generation)
+            return _connection_details(definition, session.conn)
 
-    async def revert(self, definition: TargetDefinition, *, role_name: str) -> RevertOutcome:
-        async with (
-            self._revert_slots,
-            self._session(definition) as waiting,
-            holding_turn(waiting, role_name=role_name),
-            self._session(definition) as session,
-        ):
+    async def revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
+        slots = self._slots_of(definition)
+        async with slots.reverts, self._session(definition) as waiting:
+            stop = await reason_to_keep_off(waiting, grant)
+            return stop or await self._revert(definition, grant, waiting=waiting)
+
+    async def _revert(self, definition: TargetDefinition, grant: GrantMark, *, waiting: TargetSession) -> RevertOutcome:
+        async with holding_turn(waiting, role_name=grant.role_name), self._session(definition) as session:
+            # The secret was read anew, and a name can lead elsewhere the second time.
+            stop = await reason_to_keep_off(session, grant)
+            if stop is not None:
+                return stop
             run = RevertRun(
                 session=session,
-                role_name=role_name,
+                grant=grant,
                 random_bytes=self._ids.random_bytes,
                 open_database=lambda database: self._session(definition, database=database),
             )
@@ -90,8 +122,12 @@ class PostgresTargetAdapter:
 
     async def inventory(self, definition: TargetDefinition) -> JsonObject:
         """Return every temporary role that the target has or should have, sessions without a role, and changed passwords."""
-        async with self._call_slots, self._session(definition) as session:
+        slots = self._slots_of(definition)
+        async with slots.calls, self._session(definition) as session:
             return await session.call("inventory")
+
+    def _slots_of(self, definition: TargetDefinition) -> _Slots:
+        return self._slots.setdefault((definition.name, definition.dsn), _Slots())
 
     def _session(
         self, definition: TargetDefinition, *, database: str | None = None
@@ -103,6 +139,18 @@ class PostgresTargetAdapter:
         except (OSError, KeyError, ValueError) as error:
             raise failed_connection(error) from None
         return open_session(definition, dsn=dsn, connect_timeout_seconds=self._connect_timeout_seconds, database=database)
+
+
+def _connection_details(definition: TargetDefinition, conn: AsyncConnection[Any]) -> ConnectionDetails:
+    """Return where the session went, unless grantees are to go elsewhere, and how strictly it knows the server."""
+    info = conn.info
+    sslmode = info.get_parameters().get("sslmode", "prefer")
+    return ConnectionDetails(
+        host=definition.public_host or info.host or "localhost",
+        port=definition.public_port or info.port,
+        database=info.dbname,
+        sslmode=None if not conn.pgconn.ssl_in_use else sslmode if sslmode in _VERIFIED else "require",
+    )
 
 
 def _live_grant(report: JsonObject) -> LiveGrant:

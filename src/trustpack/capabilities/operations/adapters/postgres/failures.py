@@ -6,10 +6,11 @@ from typing import Final
 
 import psycopg
 
-from trustpack.capabilities.operations.model import TargetNotPrepared, TargetRefused, TargetUnavailable
+from trustpack.capabilities.operations.model import TargetDrifted, TargetNotPrepared, TargetRefused, TargetUnavailable
 
 _OUR_REFUSALS: Final = "TP"
 """Class of the SQLSTATEs that the installed functions raise; the transaction was rolled back."""
+_DRIFTED: Final = "TP006"
 _NOT_PREPARED: Final = frozenset({"3F000", "42883", "42P01", "42501", "42703", "P0002"})
 """Schema, function, table, right, column or settings row missing: not the installation that we call."""
 _TRANSIENT_CLASSES: Final = frozenset({"08", "25", "40", "53", "57", "58", "XX"})
@@ -30,7 +31,7 @@ def failed_connection(error: Exception) -> TargetUnavailable:
     return TargetUnavailable(reason=type(error).__name__)
 
 
-def failed_call(error: Exception) -> TargetUnavailable | TargetRefused | TargetNotPrepared:
+def failed_call(error: Exception) -> TargetUnavailable | TargetRefused | TargetNotPrepared | TargetDrifted:
     """Say what the failure of a call means: a refusal changed nothing, an unavailable target may have done anything.
 
     Only the server's primary message is kept: its context can repeat a statement with a password verifier.
@@ -39,6 +40,8 @@ def failed_call(error: Exception) -> TargetUnavailable | TargetRefused | TargetN
         return TargetUnavailable("The connection to the target broke.", reason=type(error).__name__)
     state = error.sqlstate
     reason = error.diag.message_primary or ""
+    if state == _DRIFTED:
+        return TargetDrifted(sqlstate=state)
     if state.startswith(_OUR_REFUSALS):
         return TargetRefused(f"The target refused: {reason}.", sqlstate=state)
     if state in _NOT_PREPARED:

@@ -20,7 +20,13 @@ from trustpack.capabilities.operations.adapters.postgres.login_probe import (
     attempt_login,
 )
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
-from trustpack.capabilities.operations.model import RevertOutcome, TargetNotPrepared, TargetRefused, TargetUnavailable
+from trustpack.capabilities.operations.model import (
+    GrantMark,
+    RevertOutcome,
+    TargetNotPrepared,
+    TargetRefused,
+    TargetUnavailable,
+)
 from trustpack.kernel.json_types import JsonObject, JsonValue
 
 _KILL_MILLISECONDS: Final = 5_000
@@ -28,21 +34,27 @@ _MOST_DROP_CALLS: Final = 200
 """Calls of 2,000 large objects each, after which a later run goes on."""
 _LOGIN_SECONDS: Final = 10
 _PASSWORD_BYTES: Final = 24
+_MOST_ENTRIES: Final = 20
+"""Entries of one list in a proof; how many there were stands beside it."""
 
 
 class RevertRun:
-    """One run over one grant. `carry_out` is called once."""
+    """One run over one grant. `carry_out` is called once.
+
+    A blocker is a code, and after a colon what it is about: the same words for as long as the same thing stands in the way.
+    """
 
     def __init__(
         self,
         *,
         session: TargetSession,
-        role_name: str,
+        grant: GrantMark,
         random_bytes: Callable[[int], bytes],
         open_database: Callable[[str], AbstractAsyncContextManager[TargetSession]],
     ) -> None:
         self._session = session
-        self._role_name = role_name
+        self._grant = grant
+        self._role_name = grant.role_name
         self._random_bytes = random_bytes
         self._open_database = open_database
         self._password = random_bytes(_PASSWORD_BYTES).hex()
@@ -68,7 +80,7 @@ class RevertRun:
     async def _end_and_drop(self) -> None:
         killed = await self._kill()
         if killed["left"]:
-            self._blockers.append(f"{killed['left']} sessions did not end in time")
+            self._blockers.append("sessions_did_not_end")
             return
         if await self._is_refused_with_right_password():
             await self._drop()
@@ -87,7 +99,7 @@ class RevertRun:
             try:
                 begun = await self._call("begin_login_probe", self._role_name, verifier)
             except TargetRefused as error:
-                self._blockers.append(f"the login could not be tried: {error.detail}")
+                self._blockers.append(f"login_not_tried: {error.detail}")
                 return False
             attempt, problem = await self._log_in()
         finally:
@@ -123,7 +135,7 @@ class RevertRun:
             for database in elsewhere:
                 await self._clean(database)
         dropped = cast(JsonObject, self._steps["drop"])
-        self._blockers += cast(Sequence[str], dropped.get("blockers") or [f"the role could not be dropped: {dropped['reason']}"])
+        self._blockers += _drop_blockers(dropped)
 
     async def _clean(self, database: str) -> None:
         """Drop what the role owns in another database of the cluster, where `target install --cleaning-only` was run."""
@@ -133,17 +145,15 @@ class RevertRun:
                     if await session.call("drop_owned", self._role_name):
                         return
         except (TargetUnavailable, TargetNotPrepared, TargetRefused) as error:
-            self._blockers.append(
-                f"database {database} could not be cleaned, see `trustpack target install --cleaning-only`: {error.detail}"
-            )
+            self._blockers.append(f"other_database_not_cleaned: {database}, see `trustpack target install --cleaning-only`")
+            failed = cast(JsonObject, self._steps.get("cleaning", {}))
+            self._steps["cleaning"] = {**failed, database: {"code": error.code, "detail": error.detail}}
 
     async def _note_missing_role(self) -> None:
         dropped = await self._call("drop_role", self._role_name, Jsonb(None))
         self._steps["drop"] = dropped
         if not dropped["dropped"]:
-            self._blockers += cast(
-                Sequence[str], dropped.get("blockers") or [f"the role could not be dropped: {dropped['reason']}"]
-            )
+            self._blockers += _drop_blockers(dropped)
 
     async def _look_for_remains(self) -> JsonObject:
         absence = await self._call("prove", self._role_name)
@@ -152,7 +162,7 @@ class RevertRun:
             try:
                 self._steps["orphans_killed"] = await self._call("kill_orphans")
             except TargetNotPrepared:
-                self._blockers.append("sessions of the dropped role go on; only a superuser or pg_signal_backend can end them")
+                self._blockers.append("orphan_sessions_go_on: only a superuser or pg_signal_backend can end them")
             absence = await self._call("prove", self._role_name)
         if not self._blockers:
             self._blockers += _remains(cast(JsonObject, absence["checks"]))
@@ -178,9 +188,9 @@ class RevertRun:
                     random_bytes=self._random_bytes,
                 ), None
         except ProbeFailed as error:
-            return None, f"the login could not be tried: {error}"
+            return None, f"login_not_tried: {error}"
         except (OSError, EOFError):
-            return None, "the login could not be tried: the connection broke"
+            return None, "login_not_tried: the connection broke"
 
     def _proof(self, absence: JsonObject, login: LoginAttempt | None) -> JsonObject:
         """Put the steps of this run, or those that an earlier run left on the target, before what the catalogues say now."""
@@ -188,14 +198,16 @@ class RevertRun:
         resumed = earlier is not None and "kill" not in self._steps
         steps: JsonObject = {**self._steps, **(earlier or {})} if resumed else self._steps
         facts = {key: value for key, value in absence.items() if key not in {"evidence", "at"}}
-        return {
+        proof: JsonObject = {
             "adapter": "postgres",
+            "system": self._grant.system,
             **facts,
             "steps": steps,
             "resumed": resumed,
             "login_after_drop": None if login is None else login.as_document(),
             "checked_at": absence["at"],
         }
+        return cast(JsonObject, _bounded(proof))
 
     async def _call(self, function: str, *arguments: object) -> JsonObject:
         return await self._session.call(function, *arguments)
@@ -204,15 +216,37 @@ class RevertRun:
 def _remains(checks: JsonObject) -> list[str]:
     """Name every check that does not show absence. Guarantee: a check unknown here counts as failed unless its value is empty."""
     return [
-        f"{name}: {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+        blocker
         for name, value in checks.items()
         if value
+        for blocker in ([f"{name}: {item}" for item in value] if isinstance(value, list) else [name])
     ]
+
+
+def _drop_blockers(dropped: JsonObject) -> Sequence[str]:
+    if dropped.get("blockers"):
+        return cast(Sequence[str], dropped["blockers"])
+    match dropped["reason"]:
+        case "sessions":
+            return ["sessions_did_not_end"]
+        case "more large objects":
+            return ["drop_unfinished"]
+        case reason:
+            return [f"drop_failed: {reason}"]
+
+
+def _bounded(value: JsonValue) -> JsonValue:
+    """Return the value with its lists cut short, and in each object their full lengths as `..._total`."""
+    if isinstance(value, list):
+        return [_bounded(item) for item in value[:_MOST_ENTRIES]]
+    if not isinstance(value, dict):
+        return value
+    lengths: dict[str, JsonValue] = {f"{key}_total": len(item) for key, item in value.items() if isinstance(item, list)}
+    return {key: _bounded(item) for key, item in value.items()} | lengths
 
 
 def _unexpected(attempt: LoginAttempt) -> str:
     if attempt.let_in:
-        return "a login with the right password was let in"
+        return "login_was_let_in"
     accepted = "accepted" if attempt.password_accepted else "not accepted"
-    reason = f"SQLSTATE {attempt.sqlstate}, password {accepted}, {attempt.message}"
-    return f"a login was refused for another reason than expected: {reason}"
+    return f"login_refused_for_another_reason: SQLSTATE {attempt.sqlstate}, password {accepted}"

@@ -14,7 +14,7 @@ from trustpack.capabilities.operations.model import Mask, TargetDefinition
 from trustpack.capabilities.operations.rules.target_definition import installed_document, view_names
 from trustpack.proof.canonical import digest_of_value
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Version of what is installed; grows with every change of the templates that an existing installation must take over."""
 MOST_LIVE_GRANTS: Final = 2000
 """Live grants of one target. Measured up to 1,000 without trouble (research/jit-provisioning section 7)."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from psycopg import sql
 
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
 from trustpack.capabilities.operations.model import GrantOrder, TargetDefinition, TargetTable
 from trustpack.capabilities.operations.rules.target_definition import view_names
+
+_IF_DELEGATED: Final = sql.SQL("    -- only where a superuser installed the target")
 
 
 def grant_statements(definition: TargetDefinition, order: GrantOrder) -> tuple[str, ...]:
@@ -17,13 +21,28 @@ def grant_statements(definition: TargetDefinition, order: GrantOrder) -> tuple[s
         "create role {role} login inherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls connection limit {limit} "
         "password null valid until (clock of the target + {seconds} seconds)"
     ).format(role=role, limit=sql.Literal(order.connection_limit), seconds=sql.Literal(order.duration_seconds))
-    granted = sql.SQL("grant {reader} to {role}").format(reader=reader, role=role)
+    noted = sql.SQL(
+        "insert into {grants} (role_name, scope, duration_seconds, connection_limit, granted_at, expires_at) values "
+        "({name}, {scope}, {seconds}, {limit}, (clock of the target), (clock of the target + {seconds} seconds))"
+    ).format(
+        grants=sql.Identifier(names.state, "grants"),
+        name=sql.Literal(order.role_name),
+        scope=sql.Literal(order.scope),
+        seconds=sql.Literal(order.duration_seconds),
+        limit=sql.Literal(order.connection_limit),
+    )
+    granted = sql.SQL("grant {reader} to {role} with inherit true, set false    -- before PostgreSQL 16 without options").format(
+        reader=reader, role=role
+    )
+    logged = sql.SQL("alter role {role} set log_statement = 'all'{condition}").format(role=role, condition=_IF_DELEGATED)
+    limited = sql.SQL("alter role {role} set temp_file_limit = '256MB'{condition}").format(role=role, condition=_IF_DELEGATED)
     pointed = sql.SQL("alter role {role} set search_path = {views}").format(role=role, views=views)
     shown = [
         _shown(table, view=sql.Identifier(names.views, view).as_string(None), order=order)
         for table, view in zip(definition.tables, view_names(definition.tables), strict=True)
     ]
-    return (*(statement.as_string(None) for statement in (created, granted, pointed)), *shown)
+    carried_out = (noted, created, granted, pointed, logged, limited)
+    return (*(statement.as_string(None) for statement in carried_out), *shown)
 
 
 def _shown(table: TargetTable, *, view: str, order: GrantOrder) -> str:

@@ -36,6 +36,27 @@ exception when invalid_parameter_value then
 end
 $body$;
 
+create function {state}.require_order(p_scope text, p_duration_seconds integer, p_connection_limit integer) returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $body$
+declare
+  config {state}.settings;
+begin
+  select * into strict config from {state}.settings;
+  if p_duration_seconds is null or p_duration_seconds not between 1 and config.max_duration_seconds then
+    raise exception 'the duration is not within 1 and % seconds', config.max_duration_seconds using errcode = 'TP001';
+  end if;
+  if p_connection_limit is null or p_connection_limit not between 1 and config.max_connection_limit then
+    raise exception 'the connection limit is not within 1 and %', config.max_connection_limit using errcode = 'TP001';
+  end if;
+  if p_scope is null or length(p_scope) not between 1 and 200 or p_scope ~ '[[:cntrl:]]'
+     or (exists (select from {state}.scopes) and not exists (select from {state}.scopes as allowed where allowed.scope = p_scope)) then
+    raise exception 'the scope is not one that this target grants' using errcode = 'TP001';
+  end if;
+end
+$body$;
+
 create function {state}.role_is_ours(p_grant {state}.grants) returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -52,7 +73,9 @@ as $body$
 $body$;
 
 -- Creates the role of a grant, or finds it as an earlier, identical call left it. Nobody can log in yet: it has no password.
-create function {api}.grant_access(p_role text, p_scope text, p_duration_seconds integer, p_connection_limit integer)
+-- A new grant needs the digest of the installation that was approved; one that is there already was made under it.
+create function {api}.grant_access(
+  p_role text, p_scope text, p_duration_seconds integer, p_connection_limit integer, p_installation_digest text)
 returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -63,30 +86,29 @@ as $body$
 declare
   config {state}.settings;
   held {state}.grants;
+  is_new boolean := false;
   started timestamptz;
   has_membership_options boolean := current_setting('server_version_num')::integer >= 160000;
 begin
   perform {state}.require_grantee_name(p_role);
-  select * into strict config from {state}.settings;
-  if p_duration_seconds is null or p_duration_seconds not between 1 and config.max_duration_seconds then
-    raise exception 'the duration is not within 1 and % seconds', config.max_duration_seconds using errcode = 'TP001';
-  end if;
-  if p_connection_limit is null or p_connection_limit not between 1 and config.max_connection_limit then
-    raise exception 'the connection limit is not within 1 and %', config.max_connection_limit using errcode = 'TP001';
-  end if;
-  if p_scope is null or length(p_scope) not between 1 and 200 or p_scope ~ '[[:cntrl:]]'
-     or (exists (select from {state}.scopes) and not exists (select from {state}.scopes as allowed where allowed.scope = p_scope)) then
-    raise exception 'the scope is not one that this target grants' using errcode = 'TP001';
-  end if;
   perform set_config('synchronous_commit', 'on', true);    -- the caller could have turned it off
-
-  started := clock_timestamp();
-  insert into {state}.grants (role_name, scope, duration_seconds, connection_limit, granted_at, expires_at)
-  values (p_role, p_scope, p_duration_seconds, p_connection_limit, started, started + make_interval(secs => p_duration_seconds))
-  on conflict (role_name) do nothing
-  returning * into held;
+  select * into held from {state}.grants where role_name = p_role for update;
   if not found then
-    select * into held from {state}.grants where role_name = p_role for update;
+    if p_installation_digest is distinct from 'sha256:' || {api}.definitions_digest() then
+      raise exception 'the installation is not the approved one' using errcode = 'TP006';
+    end if;
+    perform {state}.require_order(p_scope, p_duration_seconds, p_connection_limit);
+    started := clock_timestamp();
+    insert into {state}.grants (role_name, scope, duration_seconds, connection_limit, granted_at, expires_at)
+    values (p_role, p_scope, p_duration_seconds, p_connection_limit, started, started + make_interval(secs => p_duration_seconds))
+    on conflict (role_name) do nothing
+    returning * into held;
+    is_new := found;
+    if not is_new then    -- a parallel call was faster
+      select * into held from {state}.grants where role_name = p_role for update;
+    end if;
+  end if;
+  if not is_new then
     if held.dropped_at is null and held.expires_at > clock_timestamp() and held.scope = p_scope
        and held.duration_seconds = p_duration_seconds and held.connection_limit = p_connection_limit
        and {state}.role_is_ours(held) then
@@ -94,6 +116,7 @@ begin
     end if;
     raise exception 'the role name was used before, for another grant or one that has ended' using errcode = 'TP002';
   end if;
+  select * into strict config from {state}.settings;
   if exists (select from pg_catalog.pg_roles where rolname = p_role) then
     raise exception 'a role of this name exists that was not made by a grant of this target' using errcode = 'TP002';
   end if;
@@ -124,9 +147,9 @@ begin
 end
 $body$;
 
--- Replaces the password of a live grant. A verifier must never reach the server log, and the text of a failed EXECUTE would
+-- Replaces the password of a live grant, unless a later one was set already. A verifier must never reach the server log, and the text of a failed EXECUTE would
 -- (it is the CONTEXT of the error): so each error is replaced by one without it, a cancelled statement included.
-create function {api}.set_verifier(p_role text, p_verifier text) returns jsonb
+create function {api}.set_verifier(p_role text, p_verifier text, p_generation integer) returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
@@ -142,6 +165,9 @@ begin
   if not found or held.expires_at <= clock_timestamp() or not {state}.role_is_ours(held) then
     raise exception 'there is no live grant of this name' using errcode = 'TP004';
   end if;
+  if p_generation is null or p_generation <= held.generation then
+    raise exception 'a credential as late as this one was set before' using errcode = 'TP007';
+  end if;
   perform set_config('synchronous_commit', 'on', true);
   begin
     execute format('alter role %I password %L', held.role_name, p_verifier);
@@ -151,7 +177,8 @@ begin
   if failure is not null then
     raise exception 'the password could not be replaced (SQLSTATE %)', failure using errcode = failure;
   end if;
-  update {state}.grants set verifier_digest = sha256(convert_to(p_verifier, 'UTF8')) where role_name = p_role;
+  update {state}.grants set verifier_digest = sha256(convert_to(p_verifier, 'UTF8')), generation = p_generation
+   where role_name = p_role;
   return {state}.report(held, true);
 end
 $body$;

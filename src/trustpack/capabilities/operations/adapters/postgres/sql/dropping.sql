@@ -1,7 +1,8 @@
 -- 6. Dropping the role, and proving that it is gone.
 set local role {provisioner};
 
--- Names everything in the cluster that still refers to a role. Objects of other databases can only be counted from here.
+-- Names everything in the cluster that still refers to a role. Objects of other databases have no names here. No counts: the
+-- text says what stands in the way, and stays the same for as long as it does.
 create function {state}.remains(p_oid oid) returns text[]
 language sql volatile
 set search_path = pg_catalog, pg_temp
@@ -11,17 +12,16 @@ as $body$
              case dependency.deptype when 'o' then 'owner of' when 'a' then 'in the access list of'
                                      when 'i' then 'in the initial access list of' when 'r' then 'in a policy of' else 'needed by' end,
              case when dependency.dbid in (0, here.oid)
-               then string_agg((pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid)).type || ' ' ||
-                               coalesce((pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid)).identity, '?'), ', '
-                               order by dependency.objid)
-                               filter (where dependency.place <= 10 and dependency.dbid in (0, here.oid))
-                    || case when count(*) > 10 then format(' and %s more', count(*) - 10) else '' end
-               else format('%s objects of %s', count(*), dependency.classid::regclass) end,
+               then string_agg(object.type || ' ' || coalesce(object.identity, '?'), ', ' order by dependency.objid)
+                    || case when count(*) > count(object.type) then ' and more' else '' end
+               else format('objects of %s', dependency.classid::regclass) end,
              case dependency.dbid when 0 then '(shared)' else coalesce(other.datname, dependency.dbid::text) end)
       from (select *, row_number() over (partition by dbid, deptype, classid order by objid) as place
               from pg_catalog.pg_shdepend where refclassid = 'pg_catalog.pg_authid'::regclass and refobjid = p_oid) as dependency
       join pg_catalog.pg_database as here on here.datname = current_database()
       left join pg_catalog.pg_database as other on other.oid = dependency.dbid
+      left join lateral pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid) as object
+             on dependency.place <= 10 and dependency.dbid in (0, here.oid)
      group by dependency.dbid, dependency.deptype, dependency.classid, here.oid, other.datname
      order by dependency.dbid, dependency.deptype, dependency.classid)
 $body$;
@@ -79,10 +79,11 @@ begin
     if failure is not null then
       return jsonb_build_object(
         'at', clock_timestamp(), 'dropped', false, 'again', false, 'reason', failure,
-        'blockers', {state}.remains(held.role_oid)
-                    || array_remove(string_to_array(coalesce(detail, ''), chr(10)), '')
-                    || array(select format('prepared transaction %L of database %s', gid, dbid)
-                               from pg_prepared_xact() where ownerid = held.role_oid),
+        'blockers', array(select 'owned_or_granted: ' || remaining from unnest({state}.remains(held.role_oid)) as remaining)
+                    || array(select 'depended_on: ' || line from string_to_table(coalesce(detail, ''), chr(10)) as line
+                              where line <> '' and line !~ '^and [0-9]+ other')
+                    || array(select format('prepared_transaction: %L of database %s', gid, dbid)
+                               from pg_prepared_xact() where ownerid = held.role_oid order by gid),
         'other_databases', (select coalesce(jsonb_agg(distinct elsewhere.datname), '[]')
                               from pg_catalog.pg_shdepend as dependency
                               join pg_catalog.pg_database as elsewhere on elsewhere.oid = dependency.dbid
@@ -90,8 +91,8 @@ begin
                                and dependency.refobjid = held.role_oid and elsewhere.datname <> current_database()));
     end if;
   elsif exists (select from pg_catalog.pg_roles where oid = held.role_oid or rolname = held.role_name) then
-    return jsonb_build_object('at', clock_timestamp(), 'dropped', false, 'again', false, 'reason', 'the role was renamed or replaced',
-                              'blockers', jsonb_build_array('the role was renamed or replaced'), 'other_databases', '[]'::jsonb);
+    return jsonb_build_object('at', clock_timestamp(), 'dropped', false, 'again', false, 'reason', 'role_renamed_or_replaced',
+                              'blockers', jsonb_build_array('role_renamed_or_replaced'), 'other_databases', '[]'::jsonb);
   end if;
   update {state}.grants set dropped_at = clock_timestamp(), evidence = p_evidence where role_name = p_role returning * into held;
   return jsonb_build_object('at', clock_timestamp(), 'dropped', true, 'dropped_at', held.dropped_at);

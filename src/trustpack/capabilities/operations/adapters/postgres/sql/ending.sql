@@ -51,24 +51,24 @@ begin
 
   if held.dropped_at is null then
     if not {state}.role_is_ours(held) then
-      problems := problems || 'the role is missing, renamed or replaced'::text;
+      problems := problems || 'role_missing_or_replaced'::text;
     else
       begin
         execute format('alter role %I nologin password null valid until %L', held.role_name, held.expires_at);
       exception when others then
-        problems := problems || format('nologin: %s %s', sqlstate, sqlerrm);
+        problems := problems || format('nologin_failed: %s %s', sqlstate, sqlerrm);
       end;
       begin    -- stops new statements under an old REPEATABLE READ snapshot too, which still sees the grant as live
         if exists (select from pg_catalog.pg_auth_members where member = held.role_oid and roleid = {reader_name}::regrole) then
           execute format('revoke %I from %I', {reader_name}, held.role_name);
         end if;
       exception when others then
-        problems := problems || format('group: %s %s', sqlstate, sqlerrm);
+        problems := problems || format('group_not_revoked: %s %s', sqlstate, sqlerrm);
       end;
       begin
         perform {state}.take_over(held);
       exception when others then
-        problems := problems || format('take over: %s %s', sqlstate, sqlerrm);
+        problems := problems || format('take_over_failed: %s %s', sqlstate, sqlerrm);
       end;
     end if;
   end if;

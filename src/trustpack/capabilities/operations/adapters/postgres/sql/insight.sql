@@ -52,21 +52,32 @@ as $body$
     union all
     select concat_ws('|', 'scope', scope) from {state}.scopes
     union all
-    select concat_ws('|', 'member', roleid::regrole, member::regrole, admin_option)
-      from pg_catalog.pg_auth_members
-     where (roleid in (select oid from fixed) or member in (select oid from fixed))
-       and not {state}.is_grantee_name(member::regrole::text) and not {state}.is_grantee_name(roleid::regrole::text)
+    -- Names from the same snapshot as the memberships: regrole would show a grantee dropped meanwhile as a number.
+    select concat_ws('|', 'member', held.rolname, holder.rolname, membership.admin_option)
+      from pg_catalog.pg_auth_members as membership
+      join pg_catalog.pg_roles as held on held.oid = membership.roleid
+      join pg_catalog.pg_roles as holder on holder.oid = membership.member
+     where (held.oid in (select oid from fixed) or holder.oid in (select oid from fixed))
+       and not {state}.is_grantee_name(holder.rolname) and not {state}.is_grantee_name(held.rolname)
     union all
-    select concat_ws('|', 'right', dependency.deptype, dependency.refobjid::regrole,
-                     (pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid)).identity)
-      from pg_catalog.pg_shdepend as dependency join pg_catalog.pg_database as here on here.oid = dependency.dbid
+    -- Without what a grantee can bring about: temporary objects and default rights that name our roles, and before 16,
+    -- where it may SET ROLE to the group, what it owns in the group's name. It could stop every other grant with them.
+    select concat_ws('|', 'right', dependency.deptype, dependency.refobjid::regrole, object.identity)
+      from pg_catalog.pg_shdepend as dependency
+      join pg_catalog.pg_database as here on here.oid = dependency.dbid,
+           lateral pg_identify_object(dependency.classid, dependency.objid, dependency.objsubid) as object
      where here.datname = current_database() and dependency.refclassid = 'pg_catalog.pg_authid'::regclass
        and dependency.refobjid in (select oid from fixed)
+       and object.identity !~ '^pg_temp' and coalesce(object.schema, '') !~ '^pg_temp'
+       and not (dependency.deptype = 'o' and dependency.refobjid = {reader_name}::regrole)
+       and not (dependency.classid = 'pg_catalog.pg_default_acl'::regclass and exists (
+             select from pg_catalog.pg_default_acl as rights join pg_catalog.pg_roles as giver on giver.oid = rights.defaclrole
+              where rights.oid = dependency.objid and (giver.rolname = {reader_name} or {state}.is_grantee_name(giver.rolname))))
   ) as lines
 $body$;
 
--- Which system this is. Nothing here changes with a minor version, a restart, or a grant.
-create function {api}.identify() returns jsonb
+-- Which cluster, database and installation this is, whatever was installed again since.
+create function {api}.system() returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $body$
@@ -82,6 +93,29 @@ begin
     'system_identifier', system_identifier,
     'database', current_database(),
     'database_oid', (select oid::bigint from pg_catalog.pg_database where datname = current_database()),
+    'installation_id', (select installation_id from {state}.settings));
+end
+$body$;
+
+-- Whether a grant is known here, and by which role: looked up before anything is done to it.
+create function {api}.locate(p_role text) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $body$
+begin
+  perform {state}.require_grantee_name(p_role);
+  return jsonb_build_object(
+    'system', {api}.system(), 'role_oid', (select role_oid::bigint from {state}.grants where role_name = p_role));
+end
+$body$;
+
+-- The same with all that is installed. Nothing here changes with a minor version, a restart, or a grant.
+create function {api}.identify() returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $body$
+begin
+  return {api}.system() || jsonb_build_object(
     'server_major_version', current_setting('server_version_num')::integer / 10000,
     'layout', (select layout from {state}.settings),
     'definition_digest', (select definition_digest from {state}.settings),

@@ -8,8 +8,10 @@ create table if not exists {state}.settings (
   max_duration_seconds integer not null,
   max_connection_limit integer not null,
   max_live_grants integer not null,
-  objects_digest text
+  objects_digest text,
+  installation_id uuid not null default gen_random_uuid()    -- made once; a re-installation keeps it
 );
+alter table {state}.settings add column if not exists installation_id uuid not null default gen_random_uuid();
 create table if not exists {state}.scopes (scope text primary key);
 -- Rows stay for ever: a role name is used once. A row without role_oid burns a name whose grant was taken back before it was made.
 create table if not exists {state}.grants (
@@ -22,8 +24,10 @@ create table if not exists {state}.grants (
   expires_at timestamptz not null,
   verifier_digest bytea,
   evidence jsonb,
-  dropped_at timestamptz
+  dropped_at timestamptz,
+  generation integer not null default 0    -- of the credential that is set
 );
+alter table {state}.grants add column if not exists generation integer not null default 0;
 create index if not exists grants_role_oid on {state}.grants (role_oid);
 -- A row lock here makes reverts of one role take turns. An advisory lock would not do: a grantee can take any of those.
 create table if not exists {state}.turns (role_name text primary key, taken_at timestamptz not null);

@@ -1,0 +1,53 @@
+"""Which system answers, as the installed functions tell it, and whether it holds the grant that is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
+from trustpack.capabilities.operations.model import GrantMark, RevertOutcome, TargetDrifted, TargetIdentity
+from trustpack.kernel.json_types import JsonObject, JsonValue
+from trustpack.proof.canonical import digest_of_value
+
+_SYSTEM_FACTS: Final = ("system_identifier", "database", "database_oid", "installation_id")
+
+
+async def read_identity(session: TargetSession) -> TargetIdentity:
+    """Return the identity of the system behind the session. Raises as `TargetSession.call` does."""
+    facts = await session.call("identify")
+    return TargetIdentity(digest=digest_of_value(facts), system=_system(facts), facts=facts)
+
+
+async def require_system(session: TargetSession, grant: GrantMark) -> None:
+    """Make sure that the session is on the system that the grant was ordered on. Raises `TargetDrifted`."""
+    found = _system(await session.call("system"))
+    if found != grant.system:
+        raise TargetDrifted("Another system answers than the one that the grant was ordered on.", found_system=found)
+
+
+async def reason_to_keep_off(session: TargetSession, grant: GrantMark) -> RevertOutcome | None:
+    """Say why nothing may be done, or said, about the grant over this session; None when it is the right one.
+
+    Guarantee: nothing is changed.
+    """
+    found = await session.call("locate", grant.role_name)
+    facts = cast(JsonObject, found["system"])
+    proof: dict[str, JsonValue] = {
+        "adapter": "postgres",
+        "role_name": grant.role_name,
+        "ordered_on_system": grant.system,
+        "found_system": _system(facts),
+        "found": facts,
+    }
+    if proof["found_system"] != grant.system:
+        return RevertOutcome(proven=False, proof=proof, blockers=("another_system_answers",))
+    role_ref = None if found["role_oid"] is None else str(found["role_oid"])
+    if grant.role_ref is not None and role_ref != grant.role_ref:
+        proof |= {"role_ref": grant.role_ref, "found_role_ref": role_ref}
+        return RevertOutcome(proven=False, proof=proof, blockers=("grant_unknown_to_the_target",))
+    return None
+
+
+def _system(facts: Mapping[str, JsonValue]) -> str:
+    return digest_of_value({name: facts[name] for name in _SYSTEM_FACTS})
