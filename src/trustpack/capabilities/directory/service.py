@@ -220,12 +220,11 @@ async def revoke_token(tx: Transaction, actor: Actor, *, token_id: str) -> None:
 async def authenticate(unit_of_work: UnitOfWork, token: str) -> Actor:
     """Return who holds a bearer token, with their roles and teams as of now. Raises `NotSignedIn`."""
     tenant_id, digest = read_token(token)
-    async with unit_of_work.transaction(tenant_id) as tx:
-        row = await store.signed_in(tx, digest)
-        if row is None:
-            raise NotSignedIn
-        if row["last_used_at"] is None or tx.now - row["last_used_at"] > LAST_USE_GRAIN:
-            await store.note_use(tx, token_id=row["token_id"], moment=tx.now)
+    row = await store.signed_in(
+        unit_of_work, tenant_id=tenant_id, digest=digest, now=unit_of_work.clock.now(), grain=LAST_USE_GRAIN
+    )
+    if row is None:
+        raise NotSignedIn
     return Actor(
         tenant_id=tenant_id,
         id=row["id"],

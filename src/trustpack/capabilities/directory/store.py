@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from trustpack.capabilities.directory.model import Person, PersonStatus, Team, Tenant, Token
 from trustpack.kernel.actor import ActorKind, Role
-from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 
 _SELECT_PEOPLE: LiteralString = "SELECT id, version, status, handle, display_name, kind, roles, team_ids FROM trustpack.people"
 
@@ -194,25 +194,13 @@ async def tokens_of(tx: Transaction, person_id: str) -> tuple[Token, ...]:
     return tuple(Token(**row) for row in rows)
 
 
-async def signed_in(tx: Transaction, digest: str) -> dict[str, Any] | None:
-    """Return the person, account and last use behind a token that is valid now, or None."""
-    return await tx.fetch_one(
-        "SELECT t.id AS token_id, t.account_id, p.id, p.kind, p.handle, p.roles, p.team_ids, u.last_used_at FROM"
-        " trustpack.tokens t"
-        " JOIN trustpack.people p ON p.tenant_id = t.tenant_id AND p.id = t.person_id AND p.status = 'active'"
-        " JOIN trustpack.tenants n ON n.tenant_id = t.tenant_id AND n.status = 'active'"
-        " LEFT JOIN trustpack.token_uses u ON u.tenant_id = t.tenant_id AND u.token_id = t.id"
-        " WHERE t.tenant_id = %(tenant)s AND t.digest = %(digest)s AND t.status = 'active' AND t.expires_at > %(now)s",
-        {"tenant": tx.tenant_id, "digest": digest, "now": tx.now},
-    )
-
-
-async def note_use(tx: Transaction, *, token_id: str, moment: datetime) -> None:
-    """Keep when a token was last used."""
-    await tx.write(
-        "INSERT INTO trustpack.token_uses (tenant_id, token_id, last_used_at) VALUES (%(tenant)s, %(token)s, %(moment)s)"
-        " ON CONFLICT ON CONSTRAINT token_uses_pkey DO UPDATE SET last_used_at = excluded.last_used_at",
-        {"tenant": tx.tenant_id, "token": token_id, "moment": moment},
+async def signed_in(
+    unit_of_work: UnitOfWork, *, tenant_id: str, digest: str, now: datetime, grain: timedelta
+) -> dict[str, Any] | None:
+    """Return the person and account behind a token that is valid now, or None; note its use if the last is older than `grain`."""
+    return await unit_of_work.call(
+        "SELECT id, account_id, kind, handle, roles, team_ids FROM trustpack.sign_in(%(tenant)s, %(digest)s, %(now)s, %(grain)s)",
+        {"tenant": tenant_id, "digest": digest, "now": now, "grain": grain},
     )
 
 

@@ -104,3 +104,31 @@ CREATE TABLE trustpack.token_uses (
 );
 SELECT trustpack.protect_tenant_table('token_uses');
 GRANT UPDATE ON trustpack.token_uses TO trustpack_app;
+
+-- Who holds a token, in one round trip and without a transaction block: every request begins with this. Last use is noted to the
+-- grain that the caller gives. Runs with the caller's rights, so row-level security holds as everywhere.
+CREATE FUNCTION trustpack.sign_in(p_tenant text, p_digest text, p_now timestamptz, p_grain interval)
+RETURNS TABLE (id text, account_id text, kind text, handle text, roles text[], team_ids text[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  holder record;
+BEGIN
+  PERFORM set_config('trustpack.tenant', p_tenant, true);
+  SELECT t.id AS token_id, t.account_id, p.id, p.kind, p.handle, p.roles, p.team_ids, u.last_used_at INTO holder
+    FROM trustpack.tokens t
+    JOIN trustpack.people p ON p.tenant_id = t.tenant_id AND p.id = t.person_id AND p.status = 'active'
+    JOIN trustpack.tenants n ON n.tenant_id = t.tenant_id AND n.status = 'active'
+    LEFT JOIN trustpack.token_uses u ON u.tenant_id = t.tenant_id AND u.token_id = t.id
+   WHERE t.tenant_id = p_tenant AND t.digest = p_digest AND t.status = 'active' AND t.expires_at > p_now;
+  IF NOT FOUND THEN
+    RETURN;
+  END IF;
+  IF holder.last_used_at IS NULL OR p_now - holder.last_used_at > p_grain THEN
+    INSERT INTO trustpack.token_uses (tenant_id, token_id, last_used_at) VALUES (p_tenant, holder.token_id, p_now)
+    ON CONFLICT ON CONSTRAINT token_uses_pkey DO UPDATE SET last_used_at = excluded.last_used_at;
+  END IF;
+  RETURN QUERY SELECT holder.id, holder.account_id, holder.kind, holder.handle, holder.roles, holder.team_ids;
+END $$;
+REVOKE ALL ON FUNCTION trustpack.sign_in(text, text, timestamptz, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION trustpack.sign_in(text, text, timestamptz, interval) TO trustpack_app;

@@ -17,6 +17,19 @@ CREATE TABLE trustpack.targets (
 SELECT trustpack.protect_tenant_table('targets');
 SELECT trustpack.govern('targets', 'target');
 
+-- A target by name in one round trip: every request for access asks for one, outside any transaction.
+CREATE FUNCTION trustpack.active_target(p_tenant text, p_name text)
+RETURNS TABLE (id text, version bigint, status text, definition bytea, identity_digest text, identity_system text, identity_facts bytea)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('trustpack.tenant', p_tenant, true);
+  RETURN QUERY SELECT t.id, t.version, t.status, t.definition, t.identity_digest, t.identity_system, t.identity_facts
+    FROM trustpack.targets t WHERE t.tenant_id = p_tenant AND t.name = p_name AND t.status = 'active';
+END $$;
+REVOKE ALL ON FUNCTION trustpack.active_target(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION trustpack.active_target(text, text) TO trustpack_app;
+
 CREATE TABLE trustpack.high_risk_requests (
   tenant_id           text NOT NULL,
   id                  text NOT NULL,

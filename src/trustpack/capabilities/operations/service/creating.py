@@ -50,8 +50,7 @@ async def propose(operations: Operations, actor: Actor, new: NewRequest, *, mode
     A target is asked for nothing here: its identity as registered goes into the effect and is compared at execution.
     """
     unit_of_work = operations.unit_of_work
-    async with unit_of_work.transaction(actor.tenant_id) as tx:
-        target = await target_store.target_by_name(tx, new.target)
+    target = await target_store.active_target(unit_of_work, tenant_id=actor.tenant_id, name=new.target)
     if target is None:
         raise UnknownTarget
     order = order_of(target, scope=new.scope, duration_seconds=new.duration_seconds)

@@ -15,7 +15,6 @@ from trustpack.proof.canonical import digest_of_value
 
 SUBJECT_KIND = "target"
 list_targets = store.targets
-target_by_name = store.target_by_name
 
 
 async def identify_target(operations: Operations, definition: TargetDefinition) -> TargetIdentity:

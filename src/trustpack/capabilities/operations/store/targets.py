@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from trustpack.capabilities.operations.model import Target, TargetDefinition, TargetIdentity
 from trustpack.capabilities.operations.rules.target_definition import definition_document, read_definition
-from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 from trustpack.proof.canonical import canonical_bytes
 
 _SELECT: LiteralString = (
@@ -36,11 +36,12 @@ async def update_target(tx: Transaction, target: Target) -> None:
     )
 
 
-async def target_by_name(tx: Transaction, name: str) -> Target | None:
-    """Return an active target, or None."""
-    row = await tx.fetch_one(
-        _SELECT + " WHERE tenant_id = %(tenant)s AND name = %(name)s AND status = 'active'",
-        {"tenant": tx.tenant_id, "name": name},
+async def active_target(unit_of_work: UnitOfWork, *, tenant_id: str, name: str) -> Target | None:
+    """Return an active target by name, outside any transaction, or None."""
+    row = await unit_of_work.call(
+        "SELECT id, version, status, definition, identity_digest, identity_system, identity_facts"
+        " FROM trustpack.active_target(%(tenant)s, %(name)s)",
+        {"tenant": tenant_id, "name": name},
     )
     return _target(row) if row is not None else None
 
