@@ -25,19 +25,33 @@ expired           .       .                  .        .         .       .       
 failed            .       .                  .        .         .       .                .
 revert_failed     .       .                  .        .         .       .                .
 
-                  succeed_execution fail_execution abandon_execution issue_credentials start_revert finish_revert fail_revert   refuse
-pending_approval  .                 .              .                 .                 .            .             .             =
-approved          .                 .              .                 .                 .            .             .             =
-executing         active            failed         revert_failed     .                 .            .             .             =
-active            .                 .              .                 =                 reverting    .             .             =
-reverting         .                 .              .                 .                 .            reverted      revert_failed =
-reverted          .                 .              .                 .                 .            .             .             .
-denied            .                 .              .                 .                 .            .             .             .
-rejected          .                 .              .                 .                 .            .             .             .
-cancelled         .                 .              .                 .                 .            .             .             .
-expired           .                 .              .                 .                 .            .             .             .
-failed            .                 .              .                 .                 .            .             .             .
-revert_failed     .                 .              .                 .                 .            reverted      =             =
+                  succeed_execution fail_execution abandon_execution issue_credentials
+pending_approval  .                 .              .                 .
+approved          .                 .              .                 .
+executing         active            failed         revert_failed     .
+active            .                 .              .                 =
+reverting         .                 .              .                 .
+reverted          .                 .              .                 .
+denied            .                 .              .                 .
+rejected          .                 .              .                 .
+cancelled         .                 .              .                 .
+expired           .                 .              .                 .
+failed            .                 .              .                 .
+revert_failed     .                 .              .                 .
+
+                  start_revert finish_revert fail_revert   refuse
+pending_approval  .            .             .             =
+approved          .            .             .             =
+executing         .            .             .             =
+active            reverting    .             .             =
+reverting         .            reverted      revert_failed =
+reverted          .            .             .             .
+denied            .            .             .             .
+rejected          .            .             .             .
+cancelled         .            .             .             .
+expired           .            .             .             .
+failed            .            .             .             .
+revert_failed     .            reverted      =             =
 """
 
 

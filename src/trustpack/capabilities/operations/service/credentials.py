@@ -19,7 +19,7 @@ from trustpack.capabilities.operations.rules.connection_uri import connection_ur
 from trustpack.capabilities.operations.rules.transitions import allows, next_status
 from trustpack.capabilities.operations.service.context import Operations
 from trustpack.capabilities.operations.service.reading import load_case
-from trustpack.capabilities.operations.service.recording import advance, lock_readable, refuse
+from trustpack.capabilities.operations.service.recording import advance, lock_readable, record_refusal, refuse
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
 from trustpack.kernel.actor import Actor
@@ -87,8 +87,8 @@ async def withdraw_credentials(tx: Transaction, actor: Actor, case: Case, error:
     request = await store.lock_request(tx, case.request.id)
     assert request is not None  # requests are never deleted
     grant = (await grant_store.grants_of(tx, (request.id,)))[request.id]
-    refused = await refuse(tx, request, error, actor=actor, attempted="credentials")
     if allows(request.status, Command.REFUSE):
-        withdrawn = replace(grant, seq=request.version + 1, credentials_issued=max(grant.credentials_issued - 1, 0))
+        told = await record_refusal(tx, request, error, actor=actor, attempted="credentials")
+        withdrawn = replace(grant, seq=told.version, credentials_issued=max(grant.credentials_issued - 1, 0))
         await grant_store.update_grant(tx, withdrawn)
-    return refused
+    return Refused(error)

@@ -73,14 +73,23 @@ async def record(
 async def refuse(tx: Transaction, request: HighRiskRequest, error: TrustpackError, *, actor: Actor, attempted: str) -> Refused:
     """Keep a blocked attempt with a receipt, while the case is open, and hand the error back to be answered after the commit.
 
-    Raises `TooManyRefusals` once one person has left `MOST_REFUSALS` of them: nobody fills a case with receipts.
+    Once one person has left `MOST_REFUSALS` of them the answer is `TooManyRefusals` and there is no further receipt: nobody
+    fills a case with receipts.
     """
-    if allows(request.status, Command.REFUSE):
-        left = await ledger.count_receipts(tx, subject_id=request.id, actor_id=actor.id, action=REFUSED_ACTION)
-        if left >= MOST_REFUSALS:
-            raise TooManyRefusals
-        payload: dict[str, Any] = {"attempted": attempted, "code": error.code}
-        if "decision_id" in error.data:
-            payload["decision_id"] = error.data["decision_id"]
-        await advance(tx, request, Command.REFUSE, actor=actor, action=REFUSED_ACTION, payload=payload)
+    if not allows(request.status, Command.REFUSE):
+        return Refused(error)
+    left = await ledger.count_receipts(tx, subject_id=request.id, actor_id=actor.id, action=REFUSED_ACTION)
+    if left >= MOST_REFUSALS:
+        return Refused(TooManyRefusals())
+    await record_refusal(tx, request, error, actor=actor, attempted=attempted)
     return Refused(error)
+
+
+async def record_refusal(
+    tx: Transaction, request: HighRiskRequest, error: TrustpackError, *, actor: Actor, attempted: str
+) -> HighRiskRequest:
+    """Write the receipt of an attempt that came to nothing, in an open case."""
+    payload: dict[str, Any] = {"attempted": attempted, "code": error.code}
+    if "decision_id" in error.data:
+        payload["decision_id"] = error.data["decision_id"]
+    return await advance(tx, request, Command.REFUSE, actor=actor, action=REFUSED_ACTION, payload=payload)

@@ -77,7 +77,9 @@ async def approve(
     if given is not None and not quorum.is_complete:
         # A second yes adds nothing. But where somebody got a lost role back, the votes that are there may be enough by now.
         raise approvals.AlreadyVoted
-    return await _count(tx, operations, request, actor=actor, vote=vote, quorum=quorum, comment=comment)
+    return await _count(
+        tx, operations, request, actor=actor, vote=vote, quorum=quorum, comment=comment if given is None else None
+    )
 
 
 async def reject(

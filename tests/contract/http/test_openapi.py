@@ -1,0 +1,232 @@
+"""The served OpenAPI document is the contract: it names every route, and every answer is what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import jsonschema_rs
+import pytest
+
+from tests.support.clock import MovableClock
+from tests.support.scripted_target import unavailable
+from tests.support.world import request_body
+from tests.support.worlds import ScriptedWorld, scripted_world
+from trustpack.app.bootstrap import Container
+from trustpack.app.http import build_app
+
+# api.md: "High-risk operations", "Evidence, graph, policy, ledger" and "Operations of the service", as far as they are built.
+PROMISED = {
+    ("POST", "/high-risk-ops/requests"),
+    ("POST", "/high-risk-ops/requests/preview"),
+    ("GET", "/high-risk-ops/requests"),
+    ("GET", "/high-risk-ops/requests/{request_id}"),
+    ("POST", "/high-risk-ops/requests/{request_id}/approve"),
+    ("POST", "/high-risk-ops/requests/{request_id}/reject"),
+    ("POST", "/high-risk-ops/requests/{request_id}/cancel"),
+    ("POST", "/high-risk-ops/requests/{request_id}/execute"),
+    ("POST", "/high-risk-ops/requests/{request_id}/credentials"),
+    ("POST", "/high-risk-ops/requests/{request_id}/revert"),
+    ("GET", "/high-risk-ops/requests/{request_id}/receipts"),
+    ("GET", "/evidence/high-risk-ops/{request_id}"),
+    ("GET", "/policy/decisions/{decision_id}"),
+    ("GET", "/policy/decisions"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+}
+OPEN_TO_EVERYBODY = {"/healthz", "/readyz"}
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def document(container: Container) -> dict[str, Any]:
+    """The OpenAPI document of the whole application."""
+    return build_app(container, with_worker=False).openapi()
+
+
+def operations_of(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation
+
+
+def filled(path: str) -> str:
+    return re.sub(r"\{[a-z_]+\}", "hro_0190163d8694739b962b6e2b9f9d4f4c", path)
+
+
+def operation_for(document: dict[str, Any], request: httpx2.Request) -> dict[str, Any]:
+    """Return the operation that a request was sent to; a fixed path goes before one with parameters."""
+    for path in sorted(document["paths"], key=lambda path: path.count("{")):
+        if re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/]+", path), request.url.path):
+            return dict(document["paths"][path][request.method.lower()])
+    raise AssertionError(f"{request.url.path} is not in the document")
+
+
+async def test_the_document_is_served(http: httpx2.AsyncClient, document: dict[str, Any]) -> None:
+    response = await http.get("/openapi.json")
+
+    assert response.status_code == 200
+    assert response.json()["paths"].keys() == document["paths"].keys()
+
+
+def test_the_document_names_every_promised_route(document: dict[str, Any]) -> None:
+    named = {(method, path) for method, path, _ in operations_of(document)}
+
+    assert named >= PROMISED
+
+
+def test_every_operation_has_a_summary_and_a_name_of_its_own(document: dict[str, Any]) -> None:
+    operations = list(operations_of(document))
+    names = [operation["operationId"] for _, _, operation in operations]
+
+    assert [path for _, path, operation in operations if not operation.get("summary")] == []
+    assert len(set(names)) == len(names)
+
+
+async def test_every_operation_behind_sign_in_answers_401_without_a_token(
+    http: httpx2.AsyncClient, document: dict[str, Any]
+) -> None:
+    answers = {}
+    for method, path, _ in operations_of(document):
+        if path not in OPEN_TO_EVERYBODY:
+            response = await http.request(method, filled(path), json={} if method == "POST" else None)
+            problem = response.json()
+            answers[method, path] = (
+                response.status_code,
+                response.headers["content-type"],
+                response.headers.get("www-authenticate"),
+                problem["code"],
+            )
+
+    assert answers
+    assert set(answers.values()) == {(401, PROBLEM, "Bearer", "auth.not_signed_in")}
+
+
+def test_every_operation_behind_sign_in_says_so(document: dict[str, Any]) -> None:
+    unmarked = [path for _, path, operation in operations_of(document) if "security" not in operation]
+
+    assert set(unmarked) == OPEN_TO_EVERYBODY
+
+
+def test_every_operation_behind_sign_in_declares_its_401_and_404_as_problems(document: dict[str, Any]) -> None:
+    undeclared = [
+        (method, path, status)
+        for method, path, operation in operations_of(document)
+        for status in ("401", *(["404"] if "{" in path else []))
+        if path not in OPEN_TO_EVERYBODY and PROBLEM not in operation["responses"].get(status, {}).get("content", {})
+    ]
+
+    assert undeclared == []
+
+
+def test_every_post_takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    without = [
+        path
+        for method, path, operation in operations_of(document)
+        if method == "POST" and "Idempotency-Key" not in [parameter["name"] for parameter in operation.get("parameters", [])]
+    ]
+
+    assert without == []
+
+
+@pytest.fixture
+async def observed(container: Container, clock: MovableClock) -> AsyncIterator[tuple[ScriptedWorld, list[httpx2.Response]]]:
+    """A scripted world, and every answer that it gave."""
+    async with scripted_world(container, clock, execute_wait_seconds=1) as world:
+        answers: list[httpx2.Response] = []
+
+        async def keep(response: httpx2.Response) -> None:
+            await response.aread()
+            answers.append(response)
+
+        world.http.event_hooks = {"response": [keep]}
+        yield world, answers
+
+
+async def every_kind_of_answer(world: ScriptedWorld) -> None:
+    """Make the application answer in every way that a person can bring about."""
+    requests = "/high-risk-ops/requests"
+    await world.call("user-engineer", "POST", f"{requests}/preview", request_body())
+    await world.call("user-engineer", "POST", requests, request_body(duration_minutes=0))
+    await world.call("user-engineer", "POST", requests, request_body(environment="staging"))
+    await world.call("user-engineer", "POST", requests, request_body(justification="x" * 70_000))
+    request = await world.ask()
+    await world.act("user-engineer", request["id"], "approve", {})
+    await world.act("user-team-lead", request["id"], "approve", {"effect_digest": "sha256:" + "0" * 64})
+    await world.act("user-team-lead", request["id"], "reject", {"reason": "no"})
+    cancelled = await world.ask()
+    await world.act("user-engineer", cancelled["id"], "cancel")
+    failed = await world.approved()
+    world.target.script("grant", unavailable)
+    await world.act("user-engineer", failed["id"], "execute")
+    slow = await world.approved()
+    world.target.script("grant", unavailable)
+    world.target.script("revert", unavailable)
+    await world.act("user-engineer", slow["id"], "execute")
+    active = await world.active()
+    world.target.script("set_verifier", unavailable)
+    await world.act("user-engineer", active["id"], "credentials", None)
+    await world.act("user-engineer", active["id"], "credentials", {"rotate": True})
+    await world.act("user-engineer", active["id"], "revert", {"reason": "done"})
+    for handle in ("user-auditor", "user-ae"):
+        await world.call(handle, "GET", requests)
+        await world.call(handle, "GET", f"{requests}/{active['id']}")
+        await world.call(handle, "GET", f"{requests}/{active['id']}/receipts")
+        await world.call(handle, "GET", f"/evidence/high-risk-ops/{active['id']}")
+        await world.call(handle, "GET", f"/policy/decisions/{active['decisions'][0]}")
+        await world.call(handle, "GET", f"/policy/decisions?subject={active['id']}")
+    await world.call("user-auditor", "GET", f"{requests}?limit=0")
+    await world.call(None, "GET", requests)
+    await world.call(None, "GET", "/healthz")
+    await world.call(None, "GET", "/readyz")
+
+
+async def test_every_answer_is_declared_and_valid_by_its_schema(
+    observed: tuple[ScriptedWorld, list[httpx2.Response]], document: dict[str, Any]
+) -> None:
+    world, answers = observed
+
+    await every_kind_of_answer(world)
+
+    faults = []
+    for answer in answers:
+        status, content_type = str(int(answer.status_code)), answer.headers["content-type"]
+        where = (answer.request.method, answer.request.url.path, status)
+        declared = operation_for(document, answer.request)["responses"].get(status)
+        if declared is None:
+            faults.append((*where, "status not declared"))
+            continue
+        media = declared.get("content", {}).get(content_type)
+        if media is None:
+            faults.append((*where, f"{content_type} not declared"))
+            continue
+        schema = {**media.get("schema", {}), "components": document["components"]}
+        validator = jsonschema_rs.Draft202012Validator(schema)
+        faults += [(*where, error.message[:200]) for error in validator.iter_errors(answer.json())]
+    assert {int(answer.status_code) for answer in answers} >= {200, 201, 202, 401, 403, 404, 409, 413, 422, 503}
+    assert faults == []
+
+
+def test_every_problem_is_declared_with_the_members_that_clients_rely_on(document: dict[str, Any]) -> None:
+    promised = {"type", "title", "status", "code", "detail", "next_step", "request_id"}
+    loose = []
+    for method, path, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            if status >= "400" and path not in OPEN_TO_EVERYBODY:
+                schema = response.get("content", {}).get(PROBLEM, {}).get("schema", {})
+                name = schema.get("$ref", "").rpartition("/")[2]
+                members = document["components"]["schemas"].get(name, schema).get("required", [])
+                if not promised <= set(members):
+                    loose.append((method, path, status))
+
+    assert loose == []
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problems_too(http: httpx2.AsyncClient) -> None:
+    unknown = await http.get("/high-risk-ops/nothing-here")
+    wrong = await http.delete("/high-risk-ops/requests")
+
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, PROBLEM)
+    assert (wrong.status_code, wrong.headers["content-type"]) == (405, PROBLEM)
