@@ -1,27 +1,26 @@
 """Measure one policy decision: the bare engine, and the whole way through `PolicyGate`, for both engines.
 
-    python bench/policy_latency.py [--number 2000] [--warm-up 200]
-
-Runs on uvloop, as the server does. A real OPA is started from `policies/dist` if the pinned one is found; without it only the
-embedded engine is measured.
+A real OPA is started from `policies/dist` if the one that built it is found; without it only the embedded engine is measured.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import httpx2
 import uvloop
+from latencies import Quantiles, quantiles_of
+from machine import ROOT
+from tables import Table
 
-from tools.build_policies import DIST, find_opa
 from trustpack.capabilities.policy import (
     DecisionMode,
     DecisionRequest,
@@ -36,7 +35,8 @@ from trustpack.platform.system_clock import SystemClock
 from trustpack.proof.canonical import canonical_bytes
 
 PACKAGE: Final = "high_risk.operations"
-QUANTILES: Final = (0.50, 0.95, 0.99)
+DIST: Final = ROOT / "policies" / "dist"
+Row: TypeAlias = tuple[str, str, str, str]
 INPUT: Final[dict[str, Any]] = {
     "action": "execute",
     "now": 1_763_755_200,
@@ -48,8 +48,8 @@ INPUT: Final[dict[str, Any]] = {
 }
 
 
-async def measure(label: str, question: Callable[[], Awaitable[object]], *, number: int, warm_up: int) -> None:
-    """Ask one after the other and print the quantiles in microseconds."""
+async def _quantiles(question: Callable[[], Awaitable[object]], *, number: int, warm_up: int) -> Quantiles:
+    """Ask one after the other and return how long the answers took."""
     for _ in range(warm_up):
         await question()
     durations = []
@@ -57,12 +57,10 @@ async def measure(label: str, question: Callable[[], Awaitable[object]], *, numb
         started = time.perf_counter()
         await question()
         durations.append(time.perf_counter() - started)
-    durations.sort()
-    columns = "  ".join(f"p{quantile * 100:.0f} {durations[int(number * quantile)] * 1e6:7.0f} us" for quantile in QUANTILES)
-    print(f"{label:30}{columns}")
+    return quantiles_of(durations)
 
 
-async def measure_engine(engine: PolicyEngine, bundles: Sequence[PolicyBundle], *, number: int, warm_up: int) -> None:
+async def _measure_engine(engine: PolicyEngine, bundles: Sequence[PolicyBundle], *, number: int, warm_up: int) -> list[Row]:
     """Measure one engine bare and through the gate, then close it."""
     gate = PolicyGate(engine, bundles=bundles, clock=SystemClock())
     parameters = gate.parameters_for(PACKAGE)
@@ -80,10 +78,11 @@ async def measure_engine(engine: PolicyEngine, bundles: Sequence[PolicyBundle], 
     if not decision.allowed:
         raise SystemExit(f"the question should be allowed, but: {decision.outcome}")
     content = canonical_bytes({**INPUT, "parameters": parameters})
-    name = engine.identity.name
-    await measure(f"{name} engine.evaluate", lambda: engine.evaluate(PACKAGE, content), number=number, warm_up=warm_up)
-    await measure(f"{name} PolicyGate.evaluate", lambda: gate.evaluate(request), number=number, warm_up=warm_up)
+    bare = await _quantiles(lambda: engine.evaluate(PACKAGE, content), number=number, warm_up=warm_up)
+    whole = await _quantiles(lambda: gate.evaluate(request), number=number, warm_up=warm_up)
     await engine.close()
+    name = engine.identity.name
+    return [(f"{name}, the engine alone", *bare.in_us()), (f"{name}, a whole decision", *whole.in_us())]
 
 
 @contextmanager
@@ -114,28 +113,33 @@ def wait_until_ready(url: str) -> None:
     raise SystemExit("OPA did not become ready")
 
 
-def run(measurement: Coroutine[Any, Any, None]) -> None:
-    """Run a measurement on the loop of the product."""
+def _run(measurement: Coroutine[Any, Any, list[Row]]) -> list[Row]:
+    """Run a measurement on uvloop, so that the loop costs as little as it can."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(measurement)
+        return runner.run(measurement)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="Measure one policy decision with both engines.")
-    parser.add_argument("--number", type=int, default=2000, help="measured questions per line")
-    parser.add_argument("--warm-up", type=int, default=200, help="questions before measuring")
-    options = parser.parse_args()
+def _find_opa(version: str) -> str | None:
+    """Return the OPA in `.tools` or on the PATH if it is the one that built the bundles."""
+    for candidate in (ROOT / ".tools" / "opa", shutil.which("opa")):
+        if candidate is not None and os.access(candidate, os.X_OK):
+            said = subprocess.run((candidate, "version"), capture_output=True, text=True, check=False).stdout
+            if f"Version: {version}\n" in said:
+                return str(candidate)
+    return None
+
+
+def measure_decisions(*, number: int, warm_up: int) -> Table:
+    """Ask both engines, one question at a time, through the port; a real OPA only if the right one is found."""
     bundles = load_bundles(DIST)
-    print(f"{options.number} questions each, one at a time; load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    run(measure_engine(EmbeddedEngine(bundles), bundles, number=options.number, warm_up=options.warm_up))
-    opa = find_opa()
+    rows = _run(_measure_engine(EmbeddedEngine(bundles), bundles, number=number, warm_up=warm_up))
+    notes = [
+        f"{number} questions each, one at a time. A decision adds limits, schema, digests and the strict reading of the answer."
+    ]
+    opa = _find_opa(bundles[0].opa_version)
     if opa is None:
-        print("no OPA server measured: the pinned OPA was not found")
-        return
-    with running_opa(opa) as url:
-        run(measure_engine(OpaServer(bundles, url=url), bundles, number=options.number, warm_up=options.warm_up))
-
-
-if __name__ == "__main__":
-    main()
+        notes.append(f"No OPA server was measured: OPA {bundles[0].opa_version} is neither in .tools nor on the PATH.")
+    else:
+        with running_opa(opa) as url:
+            rows += _run(_measure_engine(OpaServer(bundles, url=url), bundles, number=number, warm_up=warm_up))
+    return Table("One policy decision", ("engine", "p50 us", "p95 us", "p99 us"), tuple(rows), tuple(notes))
