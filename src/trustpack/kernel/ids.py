@@ -41,11 +41,16 @@ def derive_id(prefix: str, *, source_id: str, purpose: str) -> str:
     return build_id(prefix, unix_ms=unix_ms, random=hashlib.sha256(f"{purpose}\n{source_id}".encode()).digest())
 
 
+def is_id(value: str) -> bool:
+    """Say whether a text has the form of an id, whatever its prefix."""
+    return _ID.fullmatch(value) is not None
+
+
 def require_id(value: str, *, prefix: str) -> str:
     """Return `value` if it has the form of an id with this prefix; raise `NotFound` otherwise.
 
     A malformed id is treated like an unknown one, so that ids tell an outsider nothing.
     """
-    if not _ID.fullmatch(value) or not value.startswith(f"{prefix}_"):
+    if not is_id(value) or not value.startswith(f"{prefix}_"):
         raise NotFound
     return value

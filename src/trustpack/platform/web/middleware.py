@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trustpack.kernel.errors import ErrorKind, InvalidInput, TrustpackError
-from trustpack.kernel.ids import IdSource
+from trustpack.kernel.ids import IdSource, is_id
 from trustpack.platform.system_clock import monotonic_seconds
 from trustpack.platform.telemetry import metrics
 from trustpack.platform.web.problems import respond, respond_to_bug
@@ -104,6 +104,8 @@ class RequestFrame:
         metrics.HTTP_REQUESTS.labels(method=method, route=route, status=str(status)).inc()
         metrics.HTTP_DURATION.labels(method=method, route=route).observe(seconds)
         actor = scope.get("trustpack.actor")
+        # What stands in the path is the sender's text: only an id is worth a place in the log.
+        named = str(scope.get("path_params", {}).get("request_id", ""))
         _log.info(
             "request",
             method=method,
@@ -112,5 +114,5 @@ class RequestFrame:
             duration_ms=round(seconds * 1000, 2),
             tenant_id=actor.tenant_id if actor else None,
             actor_id=actor.id if actor else None,
-            subject_id=scope.get("path_params", {}).get("request_id"),
+            subject_id=named if is_id(named) else None,
         )
