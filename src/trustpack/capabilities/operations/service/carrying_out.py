@@ -10,7 +10,6 @@ from trustpack.capabilities.operations.model import (
     Command,
     Execution,
     ExecutionStatus,
-    Grant,
     GrantStatus,
     HighRiskRequest,
     LiveGrant,
@@ -25,6 +24,7 @@ from trustpack.capabilities.operations.rules.effects import order_of
 from trustpack.capabilities.operations.service.context import MOST_BLOCKERS, REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance
+from trustpack.capabilities.operations.service.reverting import ask_to_revert
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
 from trustpack.kernel.actor import Actor, system_actor
@@ -55,7 +55,7 @@ async def carry_out(operations: Operations, job: Job) -> None:
     if job.attempts == 1 and isinstance(failure, TargetRefused | TargetDrifted | TargetNotPrepared):
         await _end(operations, job, failure, cleaned=None)
         return
-    await _end(operations, job, failure, cleaned=await _clean(operations, case, case.grant))
+    await _end(operations, job, failure, cleaned=await ask_to_revert(operations, case, case.grant))
 
 
 async def _grant(operations: Operations, job: Job, case: Case, role_name: str, *, started_at: datetime) -> TrustpackError | None:
@@ -69,13 +69,6 @@ async def _grant(operations: Operations, job: Job, case: Case, role_name: str, *
         return error
     await _record_success(operations, job, live, received_at=operations.clock.now())
     return None
-
-
-async def _clean(operations: Operations, case: Case, grant: Grant) -> RevertOutcome:
-    try:
-        return await operations.adapter_of(case.target).revert(case.target.definition, grant.mark)
-    except TrustpackError as error:
-        return RevertOutcome(proven=False, proof={"error": error.code}, blockers=(error.code,))
 
 
 async def _ordered_case(operations: Operations, job: Job) -> Case | None:

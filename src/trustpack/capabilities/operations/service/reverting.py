@@ -67,10 +67,10 @@ async def take_back(operations: Operations, job: Job) -> None:
             request = await _begin(tx, request, actor=system_actor(tx.tenant_id, "auto-revert"), personal={})
         case = await load_case(tx, request)
     assert case.grant is not None  # a request that was active has one
-    await _record_outcome(operations, job, await _revert(operations, case, case.grant))
+    await _record_outcome(operations, job, await ask_to_revert(operations, case, case.grant))
 
 
-async def _revert(operations: Operations, case: Case, grant: Grant) -> RevertOutcome:
+async def ask_to_revert(operations: Operations, case: Case, grant: Grant) -> RevertOutcome:
     """Have the target that the grant was approved for take it back; whatever goes wrong is an outcome, unproven and loud."""
     try:
         return await operations.adapter_of(case.target).revert(case.target.definition, grant.mark)
