@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from rich.console import Console
-from rich.table import Table
 
 from trustpack.app.bootstrap import Container, open_container
 from trustpack.app.demo.seed import CAST, TENANTS, issue_tokens, seed_tenant
@@ -72,8 +71,9 @@ async def _tell_and_serve(container: Container, target: DemoTarget, console: Con
 def _print_doors(console: Console, url: str, tokens: dict[str, dict[str, str]]) -> None:
     console.print(f"\nServing on [bold]{url}[/bold] until Ctrl-C; the API is described at {url}/openapi.json")
     for tenant, issued in tokens.items():
-        table = Table("user", "roles", "token (shown now, kept nowhere)", title=tenant, title_justify="left", box=None)
+        console.print(f"\n[bold]{tenant}[/bold] (user, roles, token; a token is shown now and kept nowhere)", soft_wrap=True)
         for handle, token in issued.items():
-            table.add_row(handle, ", ".join(sorted(CAST[handle][1])), token)
-        console.print(table, soft_wrap=True)
-    console.print(f'\n  curl -H "Authorization: Bearer <token>" {url}/high-risk-ops/requests', highlight=False)
+            # Printed as it is: a table would cut a token to the width of the terminal, and it is there to be copied.
+            roles = ", ".join(sorted(CAST[handle][1]))
+            console.print(f"  {handle:<23} {roles:<28} {token}", soft_wrap=True, highlight=False)
+    console.print(f'\n  curl -H "Authorization: Bearer <token>" {url}/high-risk-ops/requests', highlight=False, soft_wrap=True)
