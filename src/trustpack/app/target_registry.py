@@ -17,6 +17,7 @@ from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.service.targets import identify_target, list_targets, put_target, remove_target
 from trustpack.kernel.actor import system_actor
 from trustpack.platform.settings import Settings
+from trustpack.platform.terminal import print_table
 
 Tenant = Annotated[str, typer.Option("--tenant", help="The tenant's slug, such as summit-internal.")]
 
@@ -49,7 +50,7 @@ def target_registry_app(app: typer.Typer, *, settings: Callable[[], Settings]) -
             definition = target.definition
             names = ", ".join(f"{entry.schema}.{entry.name}" for entry in definition.tables)
             table.add_row(definition.name, definition.environment, definition.adapter, names, target.identity.digest[:19])
-        Console().print(table)
+        print_table(table)
 
     @app.command("remove", epilog="Example: trustpack target remove --tenant summit-internal orders-prod")
     def remove(name: str, tenant: Tenant) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from trustpack.capabilities.directory import service
 from trustpack.capabilities.directory.model import PersonStatus, Token
 from trustpack.kernel.actor import ActorKind, Role, system_actor
+from trustpack.platform.terminal import print_table
 from trustpack.platform.unit_of_work import Transaction
 
 Result = TypeVar("Result")
@@ -103,7 +104,7 @@ def _user_app(run: Runner) -> typer.Typer:
         table = Table("handle", "kind", "status", "roles", "id")
         for person in run(tenant, service.everybody):
             table.add_row(person.handle, person.kind, person.status, ", ".join(sorted(person.roles)), person.id)
-        Console().print(table)
+        print_table(table)
 
     return app
 
@@ -184,7 +185,7 @@ def _token_app(run: Runner) -> typer.Typer:
         table = Table("id", "label", "status", "expires", "last used")
         for token in run(tenant, tokens):
             table.add_row(token.id, token.label, token.status, str(token.expires_at), str(token.last_used_at or "never"))
-        Console().print(table)
+        print_table(table)
 
     @app.command("revoke", epilog="Example: trustpack token revoke --tenant summit-internal tok_0199...")
     def revoke(tenant: Tenant, token_id: str) -> None:

@@ -13,7 +13,6 @@ import typer
 from psycopg import Connection
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from trustpack.capabilities.operations.adapters.postgres import cleaning
 from trustpack.capabilities.operations.adapters.postgres import install as installation
@@ -27,7 +26,6 @@ from trustpack.kernel.errors import TrustpackError
 FOUND_HIGH: Final = 1
 UNUSABLE: Final = 2
 _CONNECT_SECONDS: Final = 10
-_COLOURS: Final = {Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan"}
 
 target_app = typer.Typer(no_args_is_help=True, help="Prepare databases on which temporary access can be granted.")
 
@@ -83,9 +81,12 @@ def check_command(file: DefinitionFile, admin_dsn_env: DsnVariable = None, admin
 
     Example: trustpack target check orders-prod.yaml --admin-dsn-env ORDERS_ADMIN_DSN
     """
-    with _administrator(file, variable=admin_dsn_env, path=admin_dsn_file) as (conn, definition, console):
+    with _administrator(file, variable=admin_dsn_env, path=admin_dsn_file) as (conn, definition, _):
         findings = check(conn, definition)
-        console.print(_as_table(findings) if findings else f"{definition.name}: nothing found.")
+        for finding in findings:
+            typer.echo(_as_text(finding))
+        if not findings:
+            typer.echo(f"{definition.name}: nothing found.")
         if any(finding.severity is Severity.HIGH for finding in findings):
             raise typer.Exit(FOUND_HIGH)
 
@@ -180,14 +181,9 @@ def _connect(dsn: str) -> Connection[Any]:
         raise TargetUnavailable(str(failure.data.get("reason", failure.detail)), next_step=failure.next_step) from None
 
 
-def _as_table(findings: tuple[Finding, ...]) -> Table:
-    table = Table("severity", "what", "what mends it", show_lines=True)
-    for finding in findings:
-        colour = _COLOURS[finding.severity]
-        table.add_row(
-            f"[{colour}]{finding.severity}[/{colour}]", f"{finding.code}\n{escape(finding.what)}", escape(finding.remedy)
-        )
-    return table
+def _as_text(finding: Finding) -> str:
+    # Not a table: it would cut the statement that mends it, which is there to be copied.
+    return f"{finding.severity.value}: {finding.code}\n  {finding.what}\n  {finding.remedy}\n"
 
 
 def _is_wanted(console: Console, exposure: Exposure) -> bool:
