@@ -9,6 +9,11 @@ MIGRATIONS := src/trustpack/platform/migrations
 SQUAWK := $(BIN)/squawk --pg-version 15.0 --assume-in-transaction \
   --exclude prefer-robust-stmts --exclude require-lock-timeout --exclude require-statement-timeout
 
+# The oldest PostgreSQL that the store runs on, and the tests that touch the store; targets run on every version in each run.
+OLDEST_SERVER := /usr/lib/postgresql/15/bin/postgres
+ON_EVERY_STORE := tests/integration tests/migration tests/contract --ignore tests/integration/targets --ignore tests/contract/policy
+on_oldest_server = if [ -x $(OLDEST_SERVER) ]; then echo "test: again, with the store on PostgreSQL 15"; $(1); else echo "skipped: the store on PostgreSQL 15, which is not installed"; fi
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test venv check lint bench fmt reference clean requirements tools
 .SUFFIXES:
@@ -22,6 +27,7 @@ demo: $(VENV)/.run ## Run the golden paths on a real PostgreSQL target, then ser
 
 test: $(VENV)/.dev tools lint ## Check and test everything that this machine can test
 	@$(BIN)/python -m pytest
+	@$(call on_oldest_server,$(BIN)/python -m pytest --store 15 -m "not slow" $(ON_EVERY_STORE))
 
 venv: $(VENV)/.run ## Make .venv with the product in it (.venv/bin/trustpack)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 import httpx2
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from tests.support.clock import MovableClock
+from tests.support.targets import BIN_PATHS, require_version, running_cluster
 from tests.support.world import CAST, World
 from trustpack.app.bootstrap import Container, open_container, prepare_store
 from trustpack.app.http import build_app
@@ -23,22 +26,41 @@ from trustpack.platform.settings import Settings
 _tenants = count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run name the server of its store."""
+    versions = [str(version) for version in BIN_PATHS]
+    parser.addoption("--store", choices=versions, help="major version of PostgreSQL to keep the store on (default: the embedded)")
+
+
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a process on a store of its own; with TRUSTPACK_TEST_DATABASE_URL on that server, else embedded."""
-    url = os.environ.get("TRUSTPACK_TEST_DATABASE_URL")
+def settings(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings of a process on a store of its own: on TRUSTPACK_TEST_DATABASE_URL, on the version of --store, or embedded."""
     data_dir: Path = tmp_path_factory.mktemp("data")
-    made = Settings(
-        data_dir=data_dir,
-        database_url=SecretStr(url) if url else None,
-        database_pool_size=12,
-        worker_poll_seconds=0.05,
-        _env_file=None,
-    )
-    prepare_store(made)
-    yield made
-    if url is None:
-        embedded_cluster(made).stop(mode="immediate")
+    with _store_url(data_dir, version=request.config.getoption("--store")) as url:
+        made = Settings(
+            data_dir=data_dir,
+            database_url=SecretStr(url) if url else None,
+            database_pool_size=12,
+            worker_poll_seconds=0.05,
+            _env_file=None,
+        )
+        prepare_store(made)
+        yield made
+        if url is None:
+            embedded_cluster(made).stop(mode="immediate")
+
+
+@contextmanager
+def _store_url(data_dir: Path, *, version: str | None) -> Iterator[str | None]:
+    if version is None:
+        yield os.environ.get("TRUSTPACK_TEST_DATABASE_URL")
+        return
+    require_version(int(version))
+    with running_cluster(data_dir / "server", int(version)) as cluster:
+        with psycopg.connect(cluster.url(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE trustpack")
+            assert connection.info.server_version // 10000 == int(version)
+        yield cluster.url(database="trustpack")
 
 
 @pytest.fixture(scope="session")
