@@ -42,9 +42,13 @@ class Transaction:
         cursor = await self.connection.execute(query, parameters)
         return await cursor.fetchone()
 
-    async def fetch_all(self, query: LiteralString, parameters: Parameters) -> Sequence[DictRow]:
-        """Return every row as a mapping."""
-        cursor = await self.connection.execute(query, parameters)
+    async def fetch_all(self, query: LiteralString, parameters: Parameters, *, plan_anew: bool = False) -> Sequence[DictRow]:
+        """Return every row as a mapping.
+
+        With `plan_anew` the plan is made for these very parameters: one that has to serve for all of them can use no index for
+        a filter that may be absent.
+        """
+        cursor = await self.connection.execute(query, parameters, prepare=False if plan_anew else None)
         return await cursor.fetchall()
 
     async def write(self, query: LiteralString, parameters: Parameters) -> None:

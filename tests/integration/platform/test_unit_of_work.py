@@ -224,3 +224,14 @@ async def test_a_consistent_transaction_sees_one_moment_and_writes_nothing(conta
         async with container.unit_of_work.transaction(world.tenant_id, consistent=True) as reader:
             await write(reader, "never")
     assert rows == []
+
+
+async def test_only_a_query_that_is_planned_anew_leaves_no_prepared_plan_behind(container: Container, world: World):
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        await tx.fetch_all("SELECT 'planned once'", {})
+        await tx.fetch_all("SELECT 'planned anew'", {}, plan_anew=True)
+        prepared = await tx.fetch_all("SELECT statement FROM pg_prepared_statements", {})
+
+    statements = {row["statement"] for row in prepared}
+    assert "SELECT 'planned once'" in statements
+    assert "SELECT 'planned anew'" not in statements

@@ -98,7 +98,8 @@ async def list_requests(tx: Transaction, wanted: RequestFilter) -> tuple[HighRis
         " AND (%(after)s::timestamptz IS NULL OR created_at >= %(after)s)"
         " AND (%(before)s::timestamptz IS NULL OR created_at < %(before)s)"
         " AND (%(before_id)s::text IS NULL OR id < %(before_id)s)"
-        " AND (%(person)s::text IS NULL OR requester_id = %(person)s OR requester_team_ids && %(teams)s)"
+        " AND (%(person)s::text IS NULL OR requester_id = %(person)s"
+        " OR (cardinality(%(teams)s::text[]) > 0 AND requester_team_ids && %(teams)s::text[]))"
         " ORDER BY id DESC LIMIT %(limit)s",
         {
             "tenant": tx.tenant_id,
@@ -112,6 +113,7 @@ async def list_requests(tx: Transaction, wanted: RequestFilter) -> tuple[HighRis
             "teams": list(wanted.team_ids),
             "limit": wanted.limit,
         },
+        plan_anew=True,
     )
     return tuple(_request(row) for row in rows)
 
