@@ -427,27 +427,40 @@ async def test_a_job_that_does_not_end_in_the_grace_is_left_to_the_next_worker(
     assert done == ["s1"]
 
 
-async def test_the_loop_runs_no_more_jobs_at_a_time_than_it_may(container: Container, world: World):
-    count = jobs.CONCURRENT_JOBS * 2
-    for number in range(count):
+async def test_the_loop_runs_no_more_jobs_at_a_time_than_it_may(
+    container: Container, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("trustpack.platform.jobs.worker.CONCURRENT_JOBS", 3)
+    for number in range(6):
         await schedule(world, subject_id=f"s{number}", lane=f"lane{number}")
     done: list[str] = []
-    seen: list[int] = []
-    running: set[str] = set()
-    stop = asyncio.Event()
+    begun: list[str] = []
+    stop, may_end = asyncio.Event(), asyncio.Event()
+    polls_when_full = 0
+    start_due_jobs = Worker._start_due_jobs
 
     async def handle(job: Job) -> None:
-        running.add(job.id)
-        seen.append(len(running))
+        begun.append(job.id)
+        await may_end.wait()
         await finishing(container, done)(job)
-        running.remove(job.id)
-        if len(done) == count:
+        if len(done) == 6:
             stop.set()
+
+    async def poll(worker: Worker) -> None:
+        nonlocal polls_when_full
+        await start_due_jobs(worker)
+        polls_when_full += len(begun) >= 3
+        if polls_when_full == 3 and not may_end.is_set():
+            at_once.append(len(begun))
+            may_end.set()
+
+    at_once: list[int] = []
+    monkeypatch.setattr(Worker, "_start_due_jobs", poll)
 
     await asyncio.wait_for(worker_with(container, handle).run(stop), timeout=30)
 
-    assert len(seen) == count
-    assert max(seen) <= jobs.CONCURRENT_JOBS
+    assert at_once == [3]
+    assert len(done) == 6
 
 
 async def test_each_job_leaves_one_line_without_its_payload(container: Container, world: World):

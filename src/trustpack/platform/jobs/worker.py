@@ -14,10 +14,14 @@ from trustpack.platform.jobs.runner import JobRunner
 from trustpack.platform.system_clock import monotonic_seconds
 from trustpack.platform.unit_of_work import Pool, UnitOfWork
 
-CONCURRENT_JOBS = 32
+CONCURRENT_JOBS = 64
 """Jobs that one worker runs at a time, of all lanes."""
-JOBS_PER_LANE = 2
-"""Jobs of one lane that one worker runs at a time: a target that hangs must not hold up the reverts of the others."""
+JOBS_PER_LANE = 4
+"""Jobs of one lane that one worker runs at a time: a target that hangs must not hold up the reverts of the others.
+
+A revert takes a tenth of a second, so that two at a time just keep up with a thousand ends a minute and never catch up; more than
+four are more sessions on the target than four workers may have together.
+"""
 SCAN_LIMIT = 200
 
 _log = structlog.get_logger(__name__)
