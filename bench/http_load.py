@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -32,12 +32,16 @@ _STATUS: Final = slice(9, 12)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: one list of requests per connection, sent once, or again and again for `seconds` after the warm-up."""
+    """What to send: one list of requests per connection, sent once, or again and again for `seconds` after the warm-up.
+
+    With `pace_seconds` the connections take turns and no request is sent before its turn, which comes once in that time.
+    """
 
     port: int
     connections: tuple[tuple[str, ...], ...]
-    warm_up_seconds: float
+    warm_up_seconds: float = 0
     seconds: float | None = None
+    pace_seconds: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,11 @@ class Outcome:
     def per_second(self) -> float:
         return self.answers / self.seconds
 
-    def require_only(self, status: int) -> int:
+    def require_only(self, *expected: int) -> int:
         """Return how many answers there were; end the program if one of them had another status."""
-        if set(self.statuses) != {str(status)}:
-            raise SystemExit(f"every answer should have been {status}, but: {self.statuses}")
-        return self.statuses[str(status)]
+        if not self.statuses.keys() <= {str(status) for status in expected}:
+            raise SystemExit(f"every answer should have been {' or '.join(map(str, expected))}, but: {self.statuses}")
+        return sum(self.statuses.values())
 
 
 def apply_load(plan: Plan) -> Outcome:
@@ -77,25 +81,36 @@ def apply_load(plan: Plan) -> Outcome:
 def http_request(path: str, *, token: str, body: object) -> str:
     """Return the text of one POST request with a JSON body."""
     content = json.dumps(body)
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    head = f"{_head('POST', path, token)}Content-Type: application/json\r\n"
     return f"{head}Content-Length: {len(content.encode())}\r\n\r\n{content}"
+
+
+def http_read(path: str, *, token: str) -> str:
+    """Return the text of one GET request."""
+    return f"{_head('GET', path, token)}\r\n"
+
+
+def _head(method: str, path: str, token: str) -> str:
+    return f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n"
 
 
 class _ClosedLoop(asyncio.Protocol):
     """One connection: its requests, and when each was answered and how long it took."""
 
-    def __init__(self, requests: Iterator[bytes], *, deadline: float | None) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, requests: Iterator[bytes], *, deadline: float | None, turns: Iterator[float]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
         self.answered: list[tuple[float, float]] = []
         self.statuses: Counter[str] = Counter()
         self._requests = requests
         self._deadline = deadline
+        self._turns = turns
         self._received = b""
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # by what it can do; uvloop's own class is not derived from it
-        self._send_next()
+        self._await_turn()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -112,10 +127,17 @@ class _ClosedLoop(asyncio.Protocol):
         self.answered.append((now, now - self._sent_at))
         self.statuses[self._received[_STATUS].decode()] += 1
         self._received = b""
-        self._send_next()
+        self._await_turn()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the server closed a connection")
+
+    def _await_turn(self) -> None:
+        pause = next(self._turns) - time.perf_counter()
+        if pause > 0:
+            self._loop.call_later(pause, self._send_next)
+        else:
+            self._send_next()
 
     def _send_next(self) -> None:
         self._sent_at = time.perf_counter()
@@ -141,7 +163,14 @@ async def _carry_out(plan: Plan) -> Outcome:
         once = [text.encode() for text in texts]
         return iter(once) if deadline is None else chain.from_iterable(repeat(once))
 
-    loops = [_ClosedLoop(requests_of(texts), deadline=deadline) for texts in plan.connections]
+    loops = [
+        _ClosedLoop(
+            requests_of(texts),
+            deadline=deadline,
+            turns=count(started + number * plan.pace_seconds, len(plan.connections) * plan.pace_seconds),
+        )
+        for number, texts in enumerate(plan.connections)
+    ]
     for closed_loop in loops:
         await loop.create_connection(lambda made=closed_loop: made, "127.0.0.1", plan.port)  # type: ignore[misc]
     await asyncio.gather(*(closed_loop.done for closed_loop in loops))

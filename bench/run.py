@@ -1,8 +1,9 @@
 """Measure this machine: `make bench`. With `--write`, keep the results in `bench/RESULTS.md`.
 
-    python bench/run.py [--seconds 8] [--only decisions transitions profile] [--places 20] [--write]
+    python bench/run.py [--seconds 8] [--scale 1] [--only decisions transitions revert ...] [--places 20] [--write]
 
-Everything runs on a fresh temporary data directory with an embedded PostgreSQL of its own.
+Every part runs on a fresh temporary data directory with an embedded PostgreSQL of its own, and the parts about targets on real
+targets beside it. `--scale 0.05` tries everything out with a twentieth of the grants and requests.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench_tenant import seed_store
+from bench_tenant import BenchTenant, seed_store
+from lateness import measure_lateness
+from live_grants import measure_live_grants
 from machine import ROOT, describe_machine
 from policy_latency import measure_decisions
+from revert_latency import measure_reverts
+from server_memory import measure_memory
+from store_size import StoreSizeBench
 from tables import Table
 from time_shares import measure_shares
 from transitions import TransitionBench
@@ -25,31 +32,96 @@ from trustpack.app.local_store import running_store
 from trustpack.platform.settings import Settings
 
 RESULTS: Final = ROOT / "bench" / "RESULTS.md"
-PARTS: Final = ("decisions", "transitions", "profile")
 _DECISIONS_PER_SECOND: Final = 400
+_REVERTED_GRANTS: Final = 200
+_ENDING_GRANTS: Final = 1000
+_LIVE_GRANTS: Final = 3000
+_SENT_REQUESTS: Final = 50_000
+_STORED_REQUESTS: Final = 100_000
+_FEWEST: Final = 10
+
+
+def _decisions(options: argparse.Namespace, _: Path) -> Iterator[Table]:
+    yield measure_decisions(number=round(options.seconds * _DECISIONS_PER_SECOND), warm_up=_DECISIONS_PER_SECOND)
+
+
+def _transitions(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    with _fresh_store(directory) as (settings, tenant):
+        yield from TransitionBench(settings, tenant, options.seconds).measure()
+
+
+def _profile(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    with _fresh_store(directory) as (settings, tenant):
+        yield measure_shares(settings, tenant, seconds=options.seconds, places=options.places)
+
+
+def _reverts(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    with _fresh_store(directory) as (settings, tenant):
+        yield measure_reverts(settings, tenant, grants=_scaled(_REVERTED_GRANTS, options))
+
+
+def _lateness(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    with _fresh_store(directory) as (settings, tenant):
+        yield measure_lateness(settings, tenant, grants=_scaled(_ENDING_GRANTS, options))
+
+
+def _live_grants(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    with _fresh_store(directory) as (settings, _):
+        yield measure_live_grants(settings, grants=_scaled(_LIVE_GRANTS, options))
+
+
+def _store_size(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
+    """On one store, because what the memory is measured with is half of what the store is to hold."""
+    with _fresh_store(directory) as (settings, tenant):
+        bench = StoreSizeBench(settings, tenant, options.seconds)
+        if "store-size" in options.only:
+            bench.measure()
+        if "memory" in options.only:
+            yield measure_memory(settings, tenant, requests=_scaled(_SENT_REQUESTS, options))
+        if "store-size" in options.only:
+            bench.fill(_scaled(_STORED_REQUESTS, options))
+            bench.measure()
+            yield bench.table()
+
+
+PARTS: Final[dict[str, Callable[[argparse.Namespace, Path], Iterator[Table]]]] = {
+    "decisions": _decisions,
+    "transitions": _transitions,
+    "profile": _profile,
+    "revert": _reverts,
+    "lateness": _lateness,
+    "live-grants": _live_grants,
+    "memory": _store_size,
+    "store-size": _store_size,
+}
 
 
 def measure(options: argparse.Namespace, directory: Path) -> Iterator[Table]:
     """Yield each table as soon as it is measured."""
     yield describe_machine(directory)
-    if "decisions" in options.only:
-        yield measure_decisions(number=round(options.seconds * _DECISIONS_PER_SECOND), warm_up=_DECISIONS_PER_SECOND)
-    if not {"transitions", "profile"} & set(options.only):
-        return
+    for part in dict.fromkeys(PARTS[name] for name in PARTS if name in options.only):
+        yield from part(options, directory / part.__name__)
+
+
+@contextmanager
+def _fresh_store(directory: Path) -> Iterator[tuple[Settings, BenchTenant]]:
+    directory.mkdir()
     settings = Settings(data_dir=directory, database_url=None, app_database_url=None, log_level="warning")
     with running_store(settings, with_target=False):
-        tenant = seed_store(settings)
-        if "transitions" in options.only:
-            yield from TransitionBench(settings, tenant, options.seconds).measure()
-        if "profile" in options.only:
-            yield measure_shares(settings, tenant, seconds=options.seconds, places=options.places)
+        yield settings, seed_store(settings)
+    shutil.rmtree(directory)
+
+
+def _scaled(number: int, options: argparse.Namespace) -> int:
+    return max(_FEWEST, round(number * options.scale))
 
 
 def main() -> None:
     """Measure, print, and keep the results if asked to."""
     parser = argparse.ArgumentParser(description="Measure this machine.")
     parser.add_argument("--seconds", type=float, default=8, help="length of one measurement")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="measure these parts alone")
+    parser.add_argument("--scale", type=float, default=1, help="share of the grants and requests; all numbers are for 1")
+    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS), help="measure these parts alone")
     parser.add_argument("--places", type=int, default=0, help="show this many functions in the profile")
     parser.add_argument("--write", action="store_true", help=f"keep the results in {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()

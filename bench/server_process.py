@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from trustpack.platform.database import embedded_cluster
-from trustpack.platform.embedded_postgres import free_port
+from trustpack.platform.embedded_postgres import Cluster, free_port
 from trustpack.platform.settings import Settings
 
 SERVE: Final = (sys.executable, "-P", "-c", "from trustpack.app.cli import main; main()")
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _START_SECONDS: Final = 30
 
 
@@ -35,17 +36,22 @@ class ServerProcess:
         """Return the processor time that the server has used so far."""
         return _cpu_seconds(self.pid)
 
+    def resident_bytes(self) -> int:
+        """Return how much memory the server holds now."""
+        pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * _PAGE_BYTES
+
     def send(self, signum: signal.Signals) -> None:
         """Send a signal to the server."""
         os.kill(self.pid, signum)
 
 
 @contextmanager
-def running_server(settings: Settings, *, command: Sequence[str] = SERVE) -> Iterator[ServerProcess]:
-    """Run `trustpack serve` without its worker on a free port, until the block ends."""
+def running_server(settings: Settings, *, command: Sequence[str] = SERVE, with_worker: bool = False) -> Iterator[ServerProcess]:
+    """Run `trustpack serve` on a free port, until the block ends; its worker only where it is asked for."""
     port = free_port()
     environment = {**os.environ, "TRUSTPACK_DATA_DIR": str(settings.data_dir), "TRUSTPACK_LOG_LEVEL": settings.log_level}
-    arguments = (*command, "serve", "--no-worker", "--port", str(port))
+    arguments = (*command, "serve", "--worker" if with_worker else "--no-worker", "--port", str(port))
     with subprocess.Popen(arguments, env=environment, cwd=settings.data_dir) as process:
         try:
             _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz")
@@ -56,7 +62,12 @@ def running_server(settings: Settings, *, command: Sequence[str] = SERVE) -> Ite
 
 def postgres_cpu_seconds(settings: Settings) -> float:
     """Return the processor time that the embedded server has used so far, sessions that ended included."""
-    pid_file = embedded_cluster(settings).data_path / "postmaster.pid"
+    return cluster_cpu_seconds(embedded_cluster(settings))
+
+
+def cluster_cpu_seconds(cluster: Cluster) -> float:
+    """Return the processor time that a PostgreSQL server has used so far, sessions that ended included."""
+    pid_file = cluster.data_path / "postmaster.pid"
     postmaster = int(pid_file.read_text(encoding="ascii").splitlines()[0])
     children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="ascii").split()
     return _cpu_seconds(postmaster, with_ended_children=True) + sum(_cpu_seconds(int(child)) for child in children)

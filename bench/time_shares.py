@@ -20,11 +20,11 @@ from types import FrameType
 from typing import Any, Final, NoReturn
 
 from bench_tenant import BenchTenant
+from checked_load import WARM_UP_SECONDS
 from http_load import Plan, apply_load
 from server_process import postgres_cpu_seconds, running_server
 from store_counts import settle_store
 from tables import Table
-from transitions import WARM_UP_SECONDS
 
 from trustpack.app.cli import main as trustpack
 from trustpack.platform.settings import Settings

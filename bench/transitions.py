@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from bench_tenant import BenchTenant
-from http_load import Outcome, Plan, apply_load
+from checked_load import Spent, load_store
 from replay import Ceiling, Replay, build_replay, rebuilding_us, run_for, run_times
 from sent_statements import capture_flows
-from server_process import ServerProcess, postgres_cpu_seconds, running_server
+from server_process import ServerProcess, running_server
 from store_counts import as_superuser, count_store, pending_requests, settle_store
 from tables import Table
 
 from trustpack.platform.settings import Settings
 
 CLIENTS: Final = (8, 32)
-WARM_UP_SECONDS: Final = 1.5
 _APPROVALS_OF_A_CASE: Final = 2
 _APPROVED_SHARE: Final = 0.25
 """Cases that are approved, as a share of those that were created in the same time: the approvals of one take about as long as the
@@ -34,15 +33,6 @@ _HOW_THE_CEILING_WAS_MEASURED: Final = (
     "p95 of approvals is that of a pair of them, one after the other.",
     "Salts repeat, as pgbench cannot hash; every key, constraint, trigger and deferred check runs.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """An outcome over HTTP, and the processor time that each answer cost the server and PostgreSQL."""
-
-    outcome: Outcome
-    server_us: float
-    postgres_us: float
 
 
 @dataclass(slots=True)
@@ -68,7 +58,7 @@ class TransitionBench:
 
     def _creations(self, server: ServerProcess, replay: Replay, *, clients: int) -> None:
         settle_store(self.settings)
-        spent = self._load(server, [(self.tenant.asking(),)] * clients, status=201, seconds=self.seconds)
+        spent = load_store(self.settings, server, [(self.tenant.asking(),)] * clients, status=201, seconds=self.seconds)
         before = count_store(self.settings)
         one_by_one = run_for(self.settings, replay, replay.creation, clients=clients, seconds=self.seconds)
         pipelined = run_for(self.settings, replay, replay.creation_pipelined(), clients=clients, seconds=self.seconds)
@@ -83,12 +73,12 @@ class TransitionBench:
         cases = max(4, round(creations * self.seconds * _APPROVED_SHARE / clients)) * clients
         each = [(self.tenant.asking(),) * (cases // clients)] * clients
         already = {request_id for request_id, _ in pending_requests(self.settings)}
-        self._load(server, each, status=201)
+        load_store(self.settings, server, each, status=201)
         pending = [found for found in pending_requests(self.settings) if found[0] not in already]
         votes = [self.tenant.approving(request_id, effect_digest=digest) for request_id, digest in pending]
         settle_store(self.settings)
         loops = [tuple(request for pair in votes[client::clients] for request in pair) for client in range(clients)]
-        spent = self._load(server, loops, status=200)
+        spent = load_store(self.settings, server, loops, status=200)
         run_times(self.settings, replay, replay.creation, clients=clients, times=cases // clients, anew=True)
         settle_store(self.settings)
         before = count_store(self.settings)
@@ -96,26 +86,6 @@ class TransitionBench:
         voted = ceiling.transactions * _APPROVALS_OF_A_CASE
         count_store(self.settings).require_growth(before, requests=0, transitions=voted, what="pgbench")
         self._note("POST /approve", clients, spent, ceiling, transitions=_APPROVALS_OF_A_CASE)
-
-    def _load(
-        self, server: ServerProcess, connections: Sequence[tuple[str, ...]], *, status: int, seconds: float | None = None
-    ) -> Spent:
-        """Apply the load and end the program unless every answer has the status and lies in the store."""
-        before = count_store(self.settings)
-        cpu = (server.cpu_seconds(), postgres_cpu_seconds(self.settings))
-        outcome = apply_load(
-            Plan(
-                port=server.port,
-                connections=tuple(connections),
-                warm_up_seconds=WARM_UP_SECONDS if seconds else 0,
-                seconds=seconds,
-            )
-        )
-        cpu = (server.cpu_seconds() - cpu[0], postgres_cpu_seconds(self.settings) - cpu[1])
-        answers = outcome.require_only(status)
-        created = answers if status == 201 else 0  # noqa: PLR2004 - the status that says so
-        count_store(self.settings).require_growth(before, requests=created, transitions=answers, what="HTTP")
-        return Spent(outcome, cpu[0] / answers * 1e6, cpu[1] / answers * 1e6)
 
     def _note(self, route: str, clients: int, spent: Spent, ceiling: Ceiling, *, transitions: int) -> None:
         outcome = spent.outcome
