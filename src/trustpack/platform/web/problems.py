@@ -10,6 +10,7 @@ from typing import Any, cast
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from psycopg import DataError, OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, SerializationFailure
 from psycopg_pool import PoolTimeout
@@ -157,9 +158,15 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         return respond(NotFound(), request_id=request_id_of(request))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         refused = respond(MethodNotAllowed(), request_id=request_id_of(request), status=405)
-        refused.headers.update(cast("HTTPException", error).headers or {})  # `Allow`, which RFC 9110 asks for
+        refused.headers["Allow"] = ", ".join(sorted(_methods_at(request)))  # RFC 9110 section 15.5.6
         return refused
     return respond(InvalidInput("The request could not be read."), request_id=request_id_of(request), status=status)
+
+
+def _methods_at(request: Request) -> set[str]:
+    # Starlette names the methods of the first route of the path alone, though other methods may be other routes.
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path == request.scope["route"].path]
+    return {method for route in routes for method in route.methods or ()}
 
 
 async def _on_unfit(request: Request, error: Exception) -> Response:
