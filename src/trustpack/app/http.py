@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from trustpack import __version__
 from trustpack.app.bootstrap import Container
+from trustpack.app.contract import Application, operation_id
 from trustpack.app.readiness import readiness
 from trustpack.capabilities.evidence.api import router as evidence_router
 from trustpack.capabilities.operations import find_readable
@@ -57,13 +58,14 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
             await container.runner.drain(grace_seconds=container.settings.shutdown_grace_seconds)
 
     settings = container.settings
-    app = FastAPI(
+    app = Application(
         title="Trust & Proof Pack",
         version=__version__,
         description="Governed flows: policy decides, the right people approve, the effect ends on time, receipts stay.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
         middleware=[Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=settings.max_body_bytes)],
     )
     app.state.unit_of_work = container.unit_of_work
@@ -78,7 +80,12 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
     async def healthz() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    @app.get("/readyz", tags=["service"], summary="Say whether requests can be served")
+    @app.get(
+        "/readyz",
+        tags=["service"],
+        summary="Say whether requests can be served",
+        responses={503: {"description": "Some check failed", "content": {"application/json": {"schema": {"type": "object"}}}}},
+    )
     async def readyz(response: Response) -> dict[str, object]:
         checks = await readiness(container)
         ready = all(check == "ok" for check in checks.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 import jsonschema_rs
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.clock import MovableClock
 from tests.support.scripted_target import unavailable
-from tests.support.world import request_body
+from tests.support.world import World, request_body
 from tests.support.worlds import ScriptedWorld, scripted_world
 from trustpack.app.bootstrap import Container
 from trustpack.app.http import build_app
@@ -230,3 +231,98 @@ async def test_an_unknown_path_and_a_wrong_method_are_problems_too(http: httpx2.
 
     assert (unknown.status_code, unknown.headers["content-type"]) == (404, PROBLEM)
     assert (wrong.status_code, wrong.headers["content-type"]) == (405, PROBLEM)
+
+
+async def test_a_wrong_method_is_told_every_method_of_the_path(http: httpx2.AsyncClient, document: dict[str, Any]) -> None:
+    told = {path: (await http.request("PROPFIND", filled(path))).headers["allow"] for path in document["paths"]}
+
+    assert told == {path: ", ".join(sorted(method.upper() for method in methods)) for path, methods in document["paths"].items()}
+
+
+def links_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for _, path, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            for link in response.get("links", {}).values():
+                yield f"{path} {status}", link
+
+
+def test_every_link_leads_to_an_operation_and_names_its_parameters(document: dict[str, Any]) -> None:
+    parameters = {
+        operation["operationId"]: {parameter["name"] for parameter in operation.get("parameters", [])}
+        for _, _, operation in operations_of(document)
+    }
+
+    broken = [
+        (where, link) for where, link in links_of(document) if not set(link["parameters"]) <= parameters[link["operationId"]]
+    ]
+
+    assert broken == []
+
+
+def test_every_operation_about_one_thing_can_be_reached_by_a_link(document: dict[str, Any]) -> None:
+    linked = {link["operationId"] for _, link in links_of(document)}
+
+    assert {operation["operationId"] for _, path, operation in operations_of(document) if "{" in path} <= linked
+
+
+class Walk:
+    """Follows the links of the document, one answer after the other, as a client does that knows nothing else."""
+
+    def __init__(self, world: World, document: dict[str, Any], answer: httpx2.Response) -> None:
+        self._world, self._document, self.answer = world, document, answer
+
+    async def follow(self, handle: str, operation_id: str, body: object = None) -> int:
+        """Go where the last answer's link leads and return the status."""
+        last = operation_for(self._document, self.answer.request)
+        link = last["responses"][str(int(self.answer.status_code))]["links"][operation_id]
+        method, path = next(
+            (method, path)
+            for method, path, operation in operations_of(self._document)
+            if operation["operationId"] == link["operationId"]
+        )
+        values = {name: self._value(expression) for name, expression in link["parameters"].items()}
+        url = path.format(**values)
+        query = {name: value for name, value in values.items() if f"{{{name}}}" not in path}
+        answer = await self._world.call(handle, method, f"{url}?{urlencode(query)}" if query else url, body)
+        if "links" in operation_for(self._document, answer.request)["responses"][str(int(answer.status_code))]:
+            self.answer = answer
+        return int(answer.status_code)
+
+    def _value(self, expression: str) -> Any:
+        value = self.answer.json()
+        for part in expression.removeprefix("$response.body#/").split("/"):
+            value = value[int(part) if part.isdigit() else part]
+        return value
+
+
+async def test_the_links_alone_lead_from_a_request_to_the_proof_of_its_revert(
+    observed: tuple[ScriptedWorld, list[httpx2.Response]], document: dict[str, Any]
+) -> None:
+    world, _ = observed
+    created = await world.call("user-engineer", "POST", "/high-risk-ops/requests", request_body())
+    walk = Walk(world, document, created)
+
+    statuses = [
+        await walk.follow("user-team-lead", "approve_request", {}),
+        await walk.follow("user-security", "approve_request", {}),
+        await walk.follow("user-engineer", "execute_request"),
+        await walk.follow("user-engineer", "issue_credentials", {}),
+        await walk.follow("user-engineer", "revert_request", {"reason": "done"}),
+        *[
+            await walk.follow("user-auditor", operation)
+            for operation in ("read_receipts", "download_evidence", "list_decisions", "read_decision", "read_request")
+        ],
+    ]
+
+    assert statuses == [200] * 10
+    assert walk.answer.json()["grant"]["revert_proof"] is not None
+
+
+async def test_the_links_of_a_page_lead_to_the_next_page_and_to_its_first_request(world: World, document: dict[str, Any]) -> None:
+    first, second = await world.ask(), await world.ask()
+    walk = Walk(world, document, await world.call("user-auditor", "GET", "/high-risk-ops/requests?limit=1"))
+
+    statuses = [await walk.follow("user-auditor", "next_page"), await walk.follow("user-auditor", "read_request")]
+
+    assert statuses == [200, 200]
+    assert walk.answer.json()["id"] in {first["id"], second["id"]}

@@ -23,14 +23,14 @@ def build_router(unit_of_work: UnitOfWork, require_readable: RequireReadable) ->
     router = APIRouter(prefix="/policy", tags=["policy"], responses=PROBLEM_RESPONSES)
 
     @router.get("/decisions/{decision_id}", response_model=dict[str, Any], summary="Read one decision")
-    async def read(decision_id: str, actor: SignedIn) -> dict[str, Any]:
+    async def read_decision(decision_id: str, actor: SignedIn) -> dict[str, Any]:
         async with unit_of_work.transaction(actor.tenant_id) as tx:
             decision = await find_decision(tx, decision_id)
             await require_readable(tx, actor, decision.subject_id)
         return present_decision(decision)
 
     @router.get("/decisions", response_model=dict[str, Any], summary="Read the decisions about one subject")
-    async def list_(subject: Annotated[str, Query(max_length=64)], actor: SignedIn) -> dict[str, Any]:
+    async def list_decisions(subject: Annotated[str, Query(max_length=64)], actor: SignedIn) -> dict[str, Any]:
         async with unit_of_work.transaction(actor.tenant_id) as tx:
             await require_readable(tx, actor, subject)
             decisions = await decisions_of(tx, subject)

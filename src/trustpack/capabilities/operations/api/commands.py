@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from trustpack.capabilities.operations.api.answering import PREFIX, TAG, AtDesk, answer_json, answer_with
+from trustpack.capabilities.operations.api.links import leading_on, links_of_request
 from trustpack.capabilities.operations.api.shapes import (
     ApproveBody,
     CancelBody,
@@ -28,14 +29,26 @@ from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import StrictRoute
 
 router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEM_RESPONSES)
-_STILL_WORKING: dict[int | str, dict[str, Any]] = {
-    202: {"model": RequestAnswer, "description": "The target is still being worked on; read the request to see how it went"}
+_LEADING_ON = leading_on(200, links=links_of_request())
+_LEADING_ON_OR_STILL_WORKING: dict[int | str, dict[str, Any]] = {
+    **_LEADING_ON,
+    202: {
+        "model": RequestAnswer,
+        "description": "The target is still being worked on; read the request to see how it went",
+        "links": links_of_request(),
+    },
 }
 _PREPARATIONS = 5
 """An execution is prepared again when the request moved meanwhile; more often than this means a fight, and a 409."""
 
 
-@router.post("/requests", status_code=201, response_model=RequestAnswer, summary="Ask for a high-risk operation")
+@router.post(
+    "/requests",
+    status_code=201,
+    response_model=RequestAnswer,
+    responses=leading_on(201, links=links_of_request()),
+    summary="Ask for a high-risk operation",
+)
 async def create_request(body: RequestBody, desk: AtDesk) -> Response:
     """Put a request to policy and store what came of it."""
     operations, actor = desk.operations, desk.actor
@@ -45,7 +58,12 @@ async def create_request(body: RequestBody, desk: AtDesk) -> Response:
     return await desk.decide(lambda tx: creating.create_request(tx, operations, actor, proposal), status=HTTPStatus.CREATED)
 
 
-@router.post("/requests/{request_id}/approve", response_model=RequestAnswer, summary="Vote yes on exactly what was shown")
+@router.post(
+    "/requests/{request_id}/approve",
+    response_model=RequestAnswer,
+    responses=_LEADING_ON,
+    summary="Vote yes on exactly what was shown",
+)
 async def approve_request(request_id: str, body: ApproveBody, desk: AtDesk) -> Response:
     """Record one person's yes; the request is approved once different people fill every required role."""
     return await desk.decide(
@@ -61,13 +79,23 @@ async def approve_request(request_id: str, body: ApproveBody, desk: AtDesk) -> R
     )
 
 
-@router.post("/requests/{request_id}/reject", response_model=RequestAnswer, summary="Vote no, which ends the request")
+@router.post(
+    "/requests/{request_id}/reject",
+    response_model=RequestAnswer,
+    responses=_LEADING_ON,
+    summary="Vote no, which ends the request",
+)
 async def reject_request(request_id: str, body: RejectBody, desk: AtDesk) -> Response:
     """End a request with one person's no."""
     return await desk.decide(lambda tx: voting.reject(tx, desk.operations, desk.actor, request_id, reason=body.reason))
 
 
-@router.post("/requests/{request_id}/cancel", response_model=RequestAnswer, summary="Take a request back before execution")
+@router.post(
+    "/requests/{request_id}/cancel",
+    response_model=RequestAnswer,
+    responses=_LEADING_ON,
+    summary="Take a request back before execution",
+)
 async def cancel_request(request_id: str, desk: AtDesk, body: CancelBody | None = None) -> Response:
     """End a request before its execution, by its requester."""
     reason = body.reason if body is not None else None
@@ -77,7 +105,7 @@ async def cancel_request(request_id: str, desk: AtDesk, body: CancelBody | None 
 @router.post(
     "/requests/{request_id}/execute",
     response_model=RequestAnswer,
-    responses=_STILL_WORKING,
+    responses=_LEADING_ON_OR_STILL_WORKING,
     summary="Carry the approved effect out",
 )
 async def execute_request(request_id: str, desk: AtDesk) -> Response:
@@ -129,7 +157,12 @@ async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody
     )
 
 
-@router.post("/requests/{request_id}/revert", response_model=RequestAnswer, responses=_STILL_WORKING, summary="End access early")
+@router.post(
+    "/requests/{request_id}/revert",
+    response_model=RequestAnswer,
+    responses=_LEADING_ON_OR_STILL_WORKING,
+    summary="End access early",
+)
 async def revert_request(request_id: str, body: RevertBody, desk: AtDesk) -> Response:
     """End access now, and answer with the proof or with what stands in its way."""
     async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:

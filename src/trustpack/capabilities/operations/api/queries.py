@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
+from trustpack.capabilities.directory import SignedIn
 from trustpack.capabilities.operations.api.answering import PREFIX, TAG, AtDesk, answer_json
+from trustpack.capabilities.operations.api.links import leading_on, links_of_page, links_of_request
 from trustpack.capabilities.operations.api.shapes import PreviewAnswer, ReceiptsAnswer, RequestAnswer, RequestBody, RequestPage
 from trustpack.capabilities.operations.model import Status
 from trustpack.capabilities.operations.service import creating, reading
 from trustpack.capabilities.operations.store.requests import RequestFilter
+from trustpack.kernel.clock import parse_time
 from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
 from trustpack.platform.web.problems import PROBLEM_RESPONSES
-from trustpack.platform.web.routing import StrictRoute
+from trustpack.platform.web.routing import Store, StrictRoute
 
 router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=StrictRoute, responses=PROBLEM_RESPONSES)
+
+Moment = Annotated[AwareDatetime, BeforeValidator(parse_time)]
+"""An RFC 3339 time; a bare number is no time, though pydantic would count its seconds from 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,10 @@ class ListQuery:
     status: Annotated[Status | None, Query()] = None
     type: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Z_]+$")] = None
     requester: Annotated[str | None, Query(max_length=64, pattern=r"^[a-z][a-z0-9_-]*$", description="An id or a handle.")] = None
-    created_after: Annotated[AwareDatetime | None, Query()] = None
-    created_before: Annotated[AwareDatetime | None, Query()] = None
+    created_after: Annotated[Moment | None, Query()] = None
+    created_before: Annotated[Moment | None, Query()] = None
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: Annotated[str | None, Query(max_length=200)] = None
+    cursor: Annotated[str | None, Query(max_length=200, json_schema_extra={"format": "cursor"})] = None
 
     def to_filter(self) -> RequestFilter:
         """Return the filter of the store; one row more than asked for tells whether a next page exists."""
@@ -51,26 +57,36 @@ async def preview_request(body: RequestBody, desk: AtDesk) -> Response:
     return answer_json(await creating.preview(desk.operations, desk.actor, body.to_new_request()))
 
 
-@router.get("/requests", response_model=RequestPage, summary="List requests, newest first")
-async def list_requests(query: Annotated[ListQuery, Depends()], desk: AtDesk) -> Response:
+@router.get(
+    "/requests",
+    response_model=RequestPage,
+    responses=leading_on(200, links=links_of_page()),
+    summary="List requests, newest first",
+)
+async def list_requests(query: Annotated[ListQuery, Depends()], actor: SignedIn, unit_of_work: Store) -> Response:
     """List what the caller may read, filtered, a page at a time."""
     wanted = query.to_filter()
-    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        views = await reading.list_requests(tx, desk.actor, wanted)
+    async with unit_of_work.transaction(actor.tenant_id) as tx:
+        views = await reading.list_requests(tx, actor, wanted)
     page = views[: query.limit]
     following = encode_cursor(page[-1].request.id) if len(views) > query.limit else None
     return answer_json({"items": [reading.present(view) for view in page], "next_cursor": following})
 
 
-@router.get("/requests/{request_id}", response_model=RequestAnswer, summary="Read one request")
-async def read_request(request_id: str, desk: AtDesk) -> Response:
+@router.get(
+    "/requests/{request_id}",
+    response_model=RequestAnswer,
+    responses=leading_on(200, links=links_of_request()),
+    summary="Read one request",
+)
+async def read_request(request_id: str, actor: SignedIn, unit_of_work: Store) -> Response:
     """Return a request as it stands."""
-    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        return answer_json(reading.present(await reading.read_request(tx, desk.actor, request_id)))
+    async with unit_of_work.transaction(actor.tenant_id) as tx:
+        return answer_json(reading.present(await reading.read_request(tx, actor, request_id)))
 
 
 @router.get("/requests/{request_id}/receipts", response_model=ReceiptsAnswer, summary="Read a request's receipts")
-async def read_receipts(request_id: str, desk: AtDesk) -> Response:
+async def read_receipts(request_id: str, actor: SignedIn, unit_of_work: Store) -> Response:
     """Return every receipt of a request in order."""
-    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        return answer_json({"items": await reading.read_receipts(tx, desk.actor, request_id)})
+    async with unit_of_work.transaction(actor.tenant_id) as tx:
+        return answer_json({"items": await reading.read_receipts(tx, actor, request_id)})

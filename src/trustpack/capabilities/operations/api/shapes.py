@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 from trustpack.capabilities.operations.model import NewRequest
 from trustpack.kernel.actor import Role
@@ -13,7 +14,8 @@ from trustpack.platform.web.routing import Body
 JUSTIFICATION_BYTES = 4096
 LONGEST_DURATION_SECONDS = 2**31 - 1
 """A bound on form only: what is too long is for policy to say, so that the refusal is on record."""
-_WITHOUT_CONTROLS = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+_WITHOUT_CONTROLS = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
+_SOMETHING_VISIBLE = rf"^{_WITHOUT_CONTROLS}[^\s\x00-\x1f\x7f]{_WITHOUT_CONTROLS}$"
 _ONE_VISIBLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$"
 """A scope stands in the statements that people approve: no line break, nothing invisible, nothing that turns the text around."""
 
@@ -28,7 +30,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^
 ScopeValue = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_VISIBLE_LINE)]
 Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_WITHOUT_CONTROLS),
+    StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_SOMETHING_VISIBLE),
     AfterValidator(_within_bytes),
 ]
 Ticket = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
@@ -45,8 +47,25 @@ class _TargetChoice(Body):
     scope: _Scope
 
 
+_ONE_DURATION: JsonDict = {
+    "oneOf": [
+        {"required": [name], "properties": {name: {"type": "integer"}}} for name in ("duration_minutes", "duration_seconds")
+    ]
+}
+_SAMPLE: JsonDict = {
+    "type": "TEMP_DB_READ_ACCESS",
+    "environment": "prod",
+    "target": {"database": "orders-prod", "scope": {"tenant": "acme"}},
+    "duration_minutes": 60,
+    "justification": "Investigate stuck refunds",
+    "ticket": "INC-2041",
+}
+
+
 class RequestBody(Body):
     """What a requester asks for: exactly one of `duration_minutes` and `duration_seconds`."""
+
+    model_config = ConfigDict(json_schema_extra={**_ONE_DURATION, "examples": [_SAMPLE]})
 
     type: Literal["TEMP_DB_READ_ACCESS"]
     environment: Name
