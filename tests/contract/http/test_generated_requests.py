@@ -115,6 +115,7 @@ def run(app: OnLoop, world: World) -> Findings:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_every_request_made_from_the_document_is_answered_as_it_promises(world: World) -> None:
     app = OnLoop(build_app(world.container, with_worker=False))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api_matrix.expected import ABOUT_A_CASE, CALLS, COLUMNS, COMMANDS
+from tests.integration.api_matrix.expected import ABOUT_A_CASE, CALLS, COLUMNS, COMMANDS, EXPECTED
 from tests.support.matrix import Ids, Matrix, ids_of, recorded_statements, shape_of
 from trustpack.platform.web.pagination import encode_cursor
 
@@ -16,6 +16,7 @@ UNKNOWN: Ids = {
     for name, prefix in {"request": "hro", "decision": "dec", "person": "usr"}.items()
 }
 MALFORMED: Ids = {"request": "hro_1", "decision": "dec_1", "person": "usr_1"}
+HIDDEN = 404
 INSIDERS = [handle for handle in COLUMNS.values() if handle != "outsider"]
 
 
@@ -61,6 +62,17 @@ async def test_with_an_idempotency_key_another_tenants_id_is_no_different_either
     unknown = [await watched(monkeypatch, matrix, "user-engineer", route, UNKNOWN, key="k1") for _ in range(2)]
 
     assert foreign == unknown
+
+
+@pytest.mark.parametrize("route", [route for route in ABOUT_A_CASE if HIDDEN in EXPECTED[route].values()])
+async def test_a_case_that_is_hidden_in_the_own_tenant_looks_like_one_that_is_not_there(
+    matrix: Matrix, ours: Ids, route: str
+) -> None:
+    unable = [handle for handle, status in EXPECTED[route].items() if status == HIDDEN]
+
+    hidden = {handle: shape_of(await matrix.ask(handle, route, CALLS[route], ours)) for handle in unable}
+
+    assert hidden == {handle: shape_of(await matrix.ask(handle, route, CALLS[route], UNKNOWN)) for handle in unable}
 
 
 @pytest.mark.parametrize("route", [route for route in ABOUT_A_CASE if route != "GET /high-risk-ops/requests"])

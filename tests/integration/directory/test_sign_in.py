@@ -199,6 +199,7 @@ async def test_a_refused_token_leaves_no_use(world: World, other_world: World):
     assert await last_used(world, "user-engineer") is None
 
 
+@pytest.mark.adversarial(2)
 async def test_several_accounts_are_one_person(world: World):
     async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
         account = await directory.link_account(tx, world.operator, handle="user-team-lead")
@@ -239,6 +240,7 @@ async def test_one_account_is_a_different_person_in_each_tenant(world: World, ot
     assert elsewhere.id != actor.id
 
 
+@pytest.mark.adversarial(33)
 async def test_the_secret_of_a_token_is_stored_nowhere(world: World, settings: Settings):
     await world.active()
     secrets = [token.rpartition(f"tp_{world.tenant_id}_")[2] for token in world.tokens.values()]

@@ -129,6 +129,7 @@ def test_a_person_with_both_roles_makes_room_for_one_with_a_single_role(names: t
     assert quorum.filled == {LEAD: single, SECURITY: both}
 
 
+@pytest.mark.adversarial(3)
 def test_one_person_with_both_roles_fills_only_one():
     quorum = decide_quorum([LEAD, SECURITY], {"usr_a": frozenset({LEAD, SECURITY})})
 
@@ -228,6 +229,7 @@ def test_without_required_roles_nobody_is_needed():
         ),
     ],
 )
+@pytest.mark.adversarial(1, 17)
 def test_a_vote_is_refused_for_the_reason_that_applies(
     who: Voter, what: Ballot, claimed: Role | None, expected: VoteRefusal | None
 ):
@@ -263,6 +265,7 @@ def test_a_vote_is_accepted_exactly_when_it_could_fill_a_role(
     assert (refusal is None) == bool(usable if claimed is None else usable & {claimed})
 
 
+@pytest.mark.adversarial(1)
 @given(held=st.frozensets(roles), required=required_once, listed=st.frozensets(roles))
 def test_a_requester_fills_only_roles_that_the_decision_lists(
     held: frozenset[Role], required: list[Role], listed: frozenset[Role]
@@ -278,6 +281,7 @@ def test_a_yes_stands_for_the_roles_held_now():
     assert standing == {"usr_a": frozenset({LEAD})}
 
 
+@pytest.mark.adversarial(9)
 def test_a_yes_falls_when_its_role_is_lost():
     standing = standing_votes([vote("usr_a")], ballot(), {"usr_a": voter(FINANCE, person="usr_a")})
 
@@ -309,10 +313,12 @@ def test_a_yes_for_a_claimed_role_fills_only_that_role():
         pytest.param(vote("usr_a", subject_id="hro_2"), id="on another subject with the same digest"),
     ],
 )
+@pytest.mark.adversarial(11, 12)
 def test_a_vote_does_not_stand(cast: Vote):
     assert standing_votes([cast], ballot(), {"usr_a": voter(LEAD, SECURITY, person="usr_a")}) == {}
 
 
+@pytest.mark.adversarial(17)
 def test_the_vote_of_somebody_who_became_a_bot_does_not_stand():
     standing = standing_votes([vote("usr_a")], ballot(), {"usr_a": voter(LEAD, person="usr_a", kind=ActorKind.BOT)})
 
