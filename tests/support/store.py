@@ -65,6 +65,12 @@ def tables_of_tenants(settings: Settings) -> list[str]:
     return [row["relname"] for row in rows]
 
 
+def tables_of_system(settings: Settings) -> set[str]:
+    """Return the tables in which the login that finds due work sees the rows of every tenant."""
+    query = "SELECT tablename FROM pg_policies WHERE schemaname = 'trustpack' AND roles = '{trustpack_system}'"
+    return {row["tablename"] for row in rows_as_owner(settings, query)}
+
+
 @contextmanager
 def running_cluster(directory: Path, **options: Any) -> Iterator[Cluster]:
     """Run a cluster of a test's own and stop it at the end, whatever the test did to it."""

@@ -12,12 +12,16 @@ from psycopg.rows import DictRow
 
 from tests.support.world import World
 from trustpack.capabilities import directory
+from trustpack.proof.canonical import digest_of
 
 Row = dict[str, Any]
 """A row as JSON, column by column; PostgreSQL reads each value back into its own type."""
+_MADE_UP_BYTES = b"\0"
+_LITERAL = re.compile(r"\b(\w+) = (?:ANY \(ARRAY\[)?'([^']*)'")
+_DIGEST = re.compile(r"\b(\w+) = \('sha256:'::text \|\| encode\(sha256\(")
 MADE_UP: dict[str, Any] = {
-    "text": "made-up", "bigint": 1, "integer": 1, "boolean": False, "bytea": "\\x00", "jsonb": {}, "json": {},
-    "timestamp with time zone": "2026-11-22T00:00:00Z", "text[]": [], "bigint[]": [], "numeric": 1, "uuid": "0" * 32,
+    "text": "", "bigint": 1, "integer": 1, "boolean": False, "bytea": "\\x00", "date": "2026-11-22", "jsonb": {},
+    "json": {}, "timestamp with time zone": "2026-11-22T00:00:00Z", "text[]": [], "bigint[]": [], "numeric": 1, "uuid": "0" * 32,
 }  # fmt: skip
 
 
@@ -53,17 +57,17 @@ def insert(connection: Connection[DictRow], table: str, row: Row, *, end: str = 
 
 
 def made_up_row(connection: Connection[DictRow], table: str, tenant_id: str) -> Row:
-    """Return a row of the right form: a value per type, the first text that a check names, and keys of rows that exist."""
+    """Return a row of the right form: a value per type, the text or digest that a check asks for, and keys of rows that exist."""
     columns = connection.execute(
         "SELECT attname AS name, format_type(atttypid, NULL) AS type FROM pg_attribute"
         " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
         (f"trustpack.{table}",),
     ).fetchall()
     row = {column["name"]: MADE_UP[column["type"]] for column in columns}
+    row |= {column["name"]: f"made-up-{tenant_id}" for column in columns if column["type"] == "text"}
     for check in _constraints(connection, table, "c"):
-        named = re.search(r"\b(\w+) = ANY \(ARRAY\['([^']*)'", check["definition"])
-        if named is not None:
-            row[named[1]] = named[2]
+        row |= {name: text for name, text in reversed(_LITERAL.findall(check["definition"])) if name in row}
+        row |= {name: digest_of(_MADE_UP_BYTES) for name in _DIGEST.findall(check["definition"])}
     row["tenant_id"] = tenant_id
     for key in _constraints(connection, table, "f"):
         here, there = (re.findall(r"\w+", part) for part in re.findall(r"\(([^)]*)\)", key["definition"])[:2])

@@ -26,8 +26,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the document, made once."""
         if self.openapi_schema is None:
-            document = super().openapi()
-            for methods in document["paths"].values():
+            for methods in super().openapi()["paths"].values():
                 for operation in methods.values():
                     _complete(operation["responses"])
         return super().openapi()
