@@ -1,236 +1,212 @@
-"""Two things in the same moment, on real connections, many times in a seeded order: one consistent outcome each time."""
+"""Votes and ends of a request in the same moment, a hundred times on two servers: one outcome, and the loser is told why."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
-import httpx2
 import pytest
 
-from tests.support.cases import settle
-from tests.support.stored import chain_faults, end_leases, rows, run_due
+from tests.support.racing import Arena, Duel, bring_near, by, due_work_at, told
+from tests.support.stored import chain_faults, counts, jobs_of
 from tests.support.world import request_body
 from tests.support.worlds import ScriptedWorld
 from trustpack.kernel.actor import Role
+from trustpack.kernel.clock import parse_time
 
-REPETITIONS = 25
-Action = Callable[[], Awaitable[Any]]
+REPETITIONS = 100
+WRONG_STATE = "409 operations.wrong_state"
+CLOSED = "409 operations.window_closed"
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Chance that is the same in every run of a test and differs between tests."""
-    return random.Random(request.node.name)
+async def half_approved(world: ScriptedWorld) -> dict[str, Any]:
+    """A request that one more approval completes."""
+    request = await world.ask()
+    await world.act("user-team-lead", request["id"], "approve", {})
+    return request
 
 
-async def at_once(chance: random.Random, *actions: Action) -> list[Any]:
-    """Start the actions in a random order within a few milliseconds and return what they return, in the order given."""
-
-    async def begin(action: Action, delay: float) -> Any:
-        await asyncio.sleep(delay)
-        return await action()
-
-    order = list(enumerate(actions))
-    chance.shuffle(order)
-    tasks = {index: asyncio.create_task(begin(action, chance.choice((0, 0, 0.001, 0.004)))) for index, action in order}
-    await asyncio.gather(*tasks.values())
-    return [tasks[index].result() for index in range(len(actions))]
+async def states_of(world: ScriptedWorld, request_id: str) -> list[str]:
+    """The states in a request's receipts, whose chain is whole and as long as the request's version says."""
+    assert await chain_faults(world, request_id) == ()
+    return [receipt["state"] for receipt in await world.receipts(request_id)]
 
 
-def statuses(*answers: httpx2.Response) -> tuple[int, ...]:
-    return tuple(int(answer.status_code) for answer in answers)
-
-
-async def test_two_last_approvals_in_the_same_moment_approve_once_and_lose_no_vote(
-    scripted: ScriptedWorld, chance: random.Random
-) -> None:
+@pytest.mark.adversarial(6)
+async def test_two_last_approvals_in_the_same_moment_approve_once_and_lose_no_vote(arena: Arena) -> None:
+    duel = Duel()
     for _ in range(REPETITIONS):
-        request = await scripted.ask()
+        request = await arena.world.ask()
 
-        answers = await at_once(
-            chance,
-            partial(scripted.act, "user-team-lead", request["id"], "approve", {}),
-            partial(scripted.act, "user-security", request["id"], "approve", {}),
+        answers = await arena.fight(
+            duel,
+            by("user-team-lead", request["id"], "approve", {}),
+            by("user-security", request["id"], "approve", {}),
         )
 
-        after = await scripted.read(request["id"])
-        assert statuses(*answers) == (200, 200)
-        assert sorted(answer.json()["status"] for answer in answers) == ["approved", "pending_approval"]
+        assert [told(answer) for answer in answers] == ["200", "200"]
+        seen = [answer.json()["status"] for answer in answers]
+        assert sorted(seen) == ["approved", "pending_approval"]
+        duel.won_by(seen.index("pending_approval"))
+        after = await arena.world.read(request["id"])
         assert (after["status"], after["version"], len(after["approvals"])) == ("approved", 3, 2)
-        states = [receipt["state"] for receipt in await scripted.receipts(request["id"])]
-        assert states == ["pending_approval", "pending_approval", "approved"]
-        assert await chain_faults(scripted, request["id"]) == ()
+        assert await states_of(arena.world, request["id"]) == ["pending_approval", "pending_approval", "approved"]
+    assert min(duel.wins) > 0
 
 
-async def test_one_person_voting_twice_in_the_same_moment_has_one_vote(scripted: ScriptedWorld, chance: random.Random) -> None:
+@pytest.mark.adversarial(3, 4)
+async def test_one_person_voting_three_times_in_the_same_moment_has_one_vote(arena: Arena) -> None:
     for _ in range(REPETITIONS):
-        request = await scripted.ask()
+        request = await arena.world.ask()
 
-        answers = await at_once(chance, *[partial(scripted.act, "user-lead-and-security", request["id"], "approve", {})] * 3)
+        answers = await arena.at_once(*[by("user-lead-and-security", request["id"], "approve", {})] * 3)
 
-        assert sorted(statuses(*answers)) == [200, 409, 409]
-        assert (await scripted.read(request["id"]))["status"] == "pending_approval"
-        assert await scripted.actions(request["id"]) == ["requested", "approved"]
-        assert await chain_faults(scripted, request["id"]) == ()
+        assert sorted(map(told, answers)) == ["200", *["409 approvals.already_voted"] * 2]
+        after = await arena.world.read(request["id"])
+        assert (after["status"], len(after["approvals"])) == ("pending_approval", 1)
+        assert await states_of(arena.world, request["id"]) == ["pending_approval"] * 2
 
 
-@pytest.mark.parametrize(
-    ("command", "handle", "end"), [("reject", "user-lead-and-security", "rejected"), ("cancel", "user-engineer", "cancelled")]
-)
-async def test_the_last_approval_against_an_end_leaves_one_of_the_two(
-    scripted: ScriptedWorld, chance: random.Random, command: str, handle: str, end: str
-) -> None:
-    outcomes: Counter[str] = Counter()
+@pytest.mark.adversarial(7, 8)
+async def test_the_last_approval_against_a_rejection_leaves_one_of_the_two(arena: Arena) -> None:
+    duel = Duel()
     for _ in range(REPETITIONS):
-        request = await scripted.ask()
-        await scripted.act("user-team-lead", request["id"], "approve", {})
+        request = await half_approved(arena.world)
 
-        approval, ending = await at_once(
-            chance,
-            partial(scripted.act, "user-security", request["id"], "approve", {}),
-            partial(scripted.act, handle, request["id"], command, {"reason": "no"}),
+        approval, rejection = await arena.fight(
+            duel,
+            by("user-security", request["id"], "approve", {}),
+            by("user-lead-and-security", request["id"], "reject", {"reason": "no"}),
         )
 
-        status = (await scripted.read(request["id"]))["status"]
-        outcomes[status] += 1
-        # An approved request can still be cancelled, but no longer be rejected; nothing that has ended can be approved.
-        assert (*statuses(approval, ending), status) in {
-            (200, 409, "approved"), (409, 200, end), *([(200, 200, end)] if command == "cancel" else []),
-        }  # fmt: skip
-        assert await chain_faults(scripted, request["id"]) == ()
-    assert sum(outcomes.values()) == REPETITIONS
+        states = await states_of(arena.world, request["id"])
+        assert (told(approval), told(rejection), states[2:]) in [
+            ("200", WRONG_STATE, ["approved"]),
+            (WRONG_STATE, "200", ["rejected"]),
+        ]
+        loser = rejection if approval.is_success else approval
+        assert loser.json()["request_status"] == states[-1]
+        duel.won_by([approval, rejection].index(approval if approval.is_success else rejection))
+    assert min(duel.wins) > 0
 
 
-async def test_an_execution_against_a_cancellation_leaves_access_or_none_but_never_both(
-    scripted: ScriptedWorld, chance: random.Random
-) -> None:
+@pytest.mark.adversarial(8)
+async def test_the_last_approval_against_a_cancellation_ends_cancelled(arena: Arena) -> None:
+    duel = Duel()
     for _ in range(REPETITIONS):
-        request = await scripted.approved()
-        before = len(scripted.target.roles)
+        request = await half_approved(arena.world)
 
-        execution, cancellation = await at_once(
-            chance,
-            partial(scripted.act, "user-engineer", request["id"], "execute"),
-            partial(scripted.act, "user-engineer", request["id"], "cancel"),
+        approval, cancellation = await arena.fight(
+            duel,
+            by("user-security", request["id"], "approve", {}),
+            by("user-engineer", request["id"], "cancel", {"reason": "no"}),
         )
 
-        status, made = (await scripted.read(request["id"]))["status"], len(scripted.target.roles) - before
-        assert (*statuses(execution, cancellation), status, made) in {(200, 409, "active", 1), (409, 200, "cancelled", 0)}
-        assert await chain_faults(scripted, request["id"]) == ()
+        # An approved request can still be cancelled; a cancelled one cannot be approved any more.
+        assert (told(approval), told(cancellation), (await states_of(arena.world, request["id"]))[2:]) in [
+            ("200", "200", ["approved", "cancelled"]),
+            (WRONG_STATE, "200", ["cancelled"]),
+        ]
+        assert [job for job in await jobs_of(arena.world) if job["subject_id"] == request["id"]] == []
+        duel.won_by(0 if approval.is_success else 1)
+    assert min(duel.wins) > 0
 
 
-async def test_a_revert_against_credentials_leaves_nobody_who_can_log_in(scripted: ScriptedWorld, chance: random.Random) -> None:
+@pytest.mark.adversarial(8, 13)
+async def test_the_last_approval_against_the_end_of_its_window_approves_or_expires(arena: Arena) -> None:
+    duel = Duel()
     for _ in range(REPETITIONS):
-        request = await scripted.active()
+        request = await half_approved(arena.world)
+        window_ends = parse_time(request["approval_expires_at"])
+        bring_near(arena.world, window_ends)
 
-        revert, credentials = await at_once(
-            chance,
-            partial(scripted.act, "user-team-lead", request["id"], "revert", {"reason": "done"}),
-            partial(scripted.act, "user-engineer", request["id"], "credentials"),
+        approval, _ = await arena.fight(
+            duel,
+            by("user-security", request["id"], "approve", {}),
+            due_work_at(window_ends),
         )
 
-        assert (await settle(scripted, request["id"]))["status"] == "reverted"
-        assert revert.status_code in {200, 202}
-        assert credentials.status_code in {200, 409}
-        assert scripted.target.live_roles == []
-        actions = await scripted.actions(request["id"])
-        assert actions[-1] == "reverted"
-        assert ("credentials_issued" in actions) or credentials.status_code == 409
-        assert await chain_faults(scripted, request["id"]) == ()
+        after = await arena.world.read(request["id"])
+        due = [job["due_at"] for job in await jobs_of(arena.world) if job["subject_id"] == request["id"]]
+        if approval.is_success:
+            assert await states_of(arena.world, request["id"]) == ["pending_approval"] * 2 + ["approved"]
+            assert due == [parse_time(after["use_by"])]
+            await arena.world.act("user-engineer", request["id"], "cancel")
+        else:
+            assert told(approval) in {CLOSED, WRONG_STATE}
+            assert await states_of(arena.world, request["id"]) == ["pending_approval"] * 2 + ["expired"]
+            assert due == []
+        duel.won_by(0 if approval.is_success else 1)
+    assert min(duel.wins) > 0
 
 
-async def test_three_reverts_in_the_same_moment_end_access_once(scripted: ScriptedWorld, chance: random.Random) -> None:
+@pytest.mark.adversarial(7, 8)
+async def test_of_approval_rejection_cancellation_and_expiry_at_once_one_ends_the_request(arena: Arena) -> None:
+    ends: Counter[str] = Counter()
     for _ in range(REPETITIONS):
-        request = await scripted.active(duration_minutes=None, duration_seconds=60)
-        scripted.clock.advance(seconds=60)
+        request = await half_approved(arena.world)
+        window_ends = parse_time(request["approval_expires_at"])
+        bring_near(arena.world, window_ends)
 
-        await at_once(
-            chance,
-            partial(scripted.act, "user-team-lead", request["id"], "revert", {"reason": "done"}),
-            partial(scripted.act, "user-engineer", request["id"], "revert", {"reason": "done"}),
-            partial(run_due, scripted),
+        approval, rejection, cancellation, _ = await arena.at_once(
+            by("user-security", request["id"], "approve", {}),
+            by("user-lead-and-security", request["id"], "reject", {"reason": "no"}),
+            by("user-engineer", request["id"], "cancel"),
+            due_work_at(window_ends),
         )
 
-        await end_leases(scripted)
-        await run_due(scripted)
-        actions = await scripted.actions(request["id"])
-        assert Counter(actions[5:]) == Counter(["revert_started", "reverted"])
-        assert (await scripted.read(request["id"]))["status"] == "reverted"
-        assert await chain_faults(scripted, request["id"]) == ()
+        states = await states_of(arena.world, request["id"])
+        assert {told(answer) for answer in (approval, rejection, cancellation)} <= {"200", WRONG_STATE, CLOSED}
+        won = [answer.is_success for answer in (approval, rejection, cancellation)]
+        # Whoever is told of success has a receipt of it, and nobody else has; an approved request can only be cancelled here.
+        assert (won, states[2:]) in [
+            ([False, True, False], ["rejected"]),
+            ([False, False, True], ["cancelled"]),
+            ([True, False, True], ["approved", "cancelled"]),
+            ([False, False, False], ["expired"]),
+        ]
+        ends[states[-1]] += 1
+    assert len(ends) > 1
 
 
-async def test_a_role_revoked_in_the_moment_of_the_vote_counts_wholly_or_not_at_all(
-    scripted: ScriptedWorld, chance: random.Random
-) -> None:
+@pytest.mark.adversarial(9)
+async def test_a_role_taken_away_in_the_moment_of_the_vote_counts_wholly_or_not_at_all(arena: Arena) -> None:
+    duel = Duel()
     for _ in range(REPETITIONS):
-        request = await scripted.ask()
-        await scripted.act("user-team-lead", request["id"], "approve", {})
+        request = await half_approved(arena.world)
 
-        vote, _ = await at_once(
-            chance,
-            partial(scripted.act, "user-security", request["id"], "approve", {}),
-            partial(scripted.change_role, "user-security", Role.SECURITY_OFFICER, grant=False),
+        vote, _ = await arena.fight(
+            duel,
+            by("user-security", request["id"], "approve", {}),
+            lambda world: world.change_role("user-security", Role.SECURITY_OFFICER, grant=False),
         )
-        execution = await scripted.act("user-engineer", request["id"], "execute")
+        execution = await arena.world.act("user-engineer", request["id"], "execute")
 
-        # 404: by the time of the vote the person could not even see the request any more.
-        assert vote.status_code in {200, 403, 404}
-        assert execution.status_code == 409
-        assert (await scripted.read(request["id"]))["status"] == "pending_approval"
-        assert await chain_faults(scripted, request["id"]) == ()
-        await scripted.change_role("user-security", Role.SECURITY_OFFICER, grant=True)
-    assert scripted.target.roles == {}
-
-
-async def test_a_role_revoked_in_the_moment_of_the_execution_stops_it_or_comes_after_it(
-    scripted: ScriptedWorld, chance: random.Random
-) -> None:
-    for _ in range(REPETITIONS):
-        request = await scripted.approved()
-
-        execution, _ = await at_once(
-            chance,
-            partial(scripted.act, "user-engineer", request["id"], "execute"),
-            partial(scripted.change_role, "user-team-lead", Role.TEAM_LEAD, grant=False),
-        )
-
-        status = (await scripted.read(request["id"]))["status"]
-        assert (execution.status_code, status) in {(200, "active"), (409, "pending_approval")}
-        assert await chain_faults(scripted, request["id"]) == ()
-        await scripted.change_role("user-team-lead", Role.TEAM_LEAD, grant=True)
+        # 404: by the time of the vote the person could not even see the request any more. After a vote that counted, the
+        # execution finds the role gone and asks for new votes.
+        assert (told(vote), told(execution), (await states_of(arena.world, request["id"]))[2:]) in [
+            ("200", "409 operations.approvals_void", ["approved", "pending_approval"]),
+            ("403 operations.role_not_required", WRONG_STATE, ["pending_approval"]),
+            ("404 not_found", WRONG_STATE, []),
+        ]
+        duel.won_by(0 if vote.is_success else 1)
+        await arena.world.change_role("user-security", Role.SECURITY_OFFICER, grant=True)
+    assert arena.world.target.roles == {}
+    assert min(duel.wins) > 0
 
 
-async def test_an_expiry_against_an_execution_leaves_one_of_the_two(scripted: ScriptedWorld, chance: random.Random) -> None:
-    for _ in range(REPETITIONS):
-        request = await scripted.approved()
-        scripted.clock.advance(minutes=60)
-
-        execution, _ = await at_once(
-            chance, partial(scripted.act, "user-engineer", request["id"], "execute"), partial(run_due, scripted)
-        )
-
-        assert execution.status_code == 409
-        assert (await scripted.read(request["id"]))["status"] == "expired"
-        assert await chain_faults(scripted, request["id"]) == ()
-
-
-async def test_one_key_used_eight_times_at_once_makes_one_request(scripted: ScriptedWorld, chance: random.Random) -> None:
+async def test_one_key_used_twenty_times_at_once_makes_one_request(arena: Arena) -> None:
     for number in range(REPETITIONS):
         body = request_body(ticket=f"INC-{number}")
 
-        answers = await at_once(
-            chance,
-            *[partial(scripted.call, "user-engineer", "POST", "/high-risk-ops/requests", body, key=f"k-{number}")] * 8,
-        )
+        def ask(world: ScriptedWorld, body: dict[str, Any] = body, key: str = f"k-{number}") -> Any:
+            return world.call("user-engineer", "POST", "/high-risk-ops/requests", body, key=key)
 
-        assert {answer.status_code for answer in answers} == {201}
-        assert len({answer.json()["id"] for answer in answers}) == 1
-    [counted] = await rows(scripted, "SELECT count(*) AS number FROM trustpack.high_risk_requests")
-    assert counted["number"] == REPETITIONS
+        answers = await arena.at_once(*[ask] * 20)
+
+        assert {told(answer) for answer in answers} == {"201"}
+        assert len({answer.content for answer in answers}) == 1
+    made = await counts(arena.world, "high_risk_requests", "policy_decisions", "receipts")
+    assert made["high_risk_requests"] == made["policy_decisions"] == REPETITIONS
