@@ -15,6 +15,8 @@ _NOT_PREPARED: Final = frozenset({"3F000", "42883", "42P01", "42501", "42703", "
 """Schema, function, table, right, column or settings row missing: not the installation that we call."""
 _TRANSIENT_CLASSES: Final = frozenset({"08", "25", "40", "53", "57", "58", "XX"})
 _TRANSIENT: Final = frozenset({"55P03"})
+_READ_ONLY: Final = "25006"
+"""A standby, or a server that takes no changes: it said no and surely changed nothing (adversarial case 34)."""
 
 
 def failed_connection(error: Exception) -> TargetUnavailable:
@@ -46,6 +48,6 @@ def failed_call(error: Exception) -> TargetUnavailable | TargetRefused | TargetN
         return TargetRefused(f"The target refused: {reason}.", sqlstate=state)
     if state in _NOT_PREPARED:
         return TargetNotPrepared(sqlstate=state, reason=reason)
-    if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT:
+    if state != _READ_ONLY and (state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT):
         return TargetUnavailable("The target did not carry the call out.", sqlstate=state, reason=reason)
     return TargetRefused(f"The target refused: {reason}.", sqlstate=state)
