@@ -74,6 +74,7 @@ async def test_two_people_who_can_fill_both_roles_approve_in_any_order(world: Wo
     assert await vote(world, request["id"], voters[1:]) == "approved"
 
 
+@pytest.mark.adversarial(3)
 async def test_a_person_with_both_roles_fills_only_one(world: World) -> None:
     request = await world.ask()
 
@@ -89,6 +90,7 @@ async def test_a_vote_for_a_named_role_does_not_fill_another(world: World) -> No
     assert await vote(world, request["id"], ["user-security"]) == "approved"
 
 
+@pytest.mark.adversarial(1)
 async def test_the_requester_cannot_approve_even_with_an_approving_role(world: World) -> None:
     await world.change_role("user-engineer", Role.TEAM_LEAD, grant=True)
     request = await world.ask()
@@ -100,6 +102,7 @@ async def test_the_requester_cannot_approve_even_with_an_approving_role(world: W
     assert [attempt["code"] for attempt in await refused_attempts(world, request["id"])] == ["operations.self_approval_forbidden"]
 
 
+@pytest.mark.adversarial(2)
 async def test_the_requester_cannot_approve_through_another_account(world: World) -> None:
     await world.change_role("user-engineer", Role.SECURITY_OFFICER, grant=True)
     request = await world.ask()
@@ -119,6 +122,7 @@ async def test_the_requester_cannot_reject_in_place_of_cancelling(world: World) 
     assert (response.status_code, response.json()["code"]) == (403, "operations.self_approval_forbidden")
 
 
+@pytest.mark.adversarial(12)
 async def test_one_person_votes_once_whichever_account_they_use(world: World) -> None:
     request = await world.ask()
     await vote(world, request["id"], ["user-lead-and-security"])
@@ -184,6 +188,7 @@ async def test_a_malformed_command_is_refused_and_leaves_no_receipt(world: World
     assert await world.actions(request["id"]) == ["requested"]
 
 
+@pytest.mark.adversarial(17)
 @pytest.mark.parametrize("command", ["approve", "reject"])
 async def test_a_bot_with_an_approving_role_has_no_vote(world: World, command: str) -> None:
     await world.add_person("bot-lead", Role.TEAM_LEAD, Role.SECURITY_OFFICER, kind=ActorKind.BOT)
@@ -195,6 +200,7 @@ async def test_a_bot_with_an_approving_role_has_no_vote(world: World, command: s
     assert await world.actions(request["id"]) == ["requested", "refused"]
 
 
+@pytest.mark.adversarial(11)
 async def test_a_vote_on_another_digest_is_refused_and_not_stored(world: World) -> None:
     request = await world.ask()
 
@@ -233,6 +239,7 @@ async def test_where_leads_approve_for_their_teams_a_lead_of_another_team_has_no
         assert await vote(world, request["id"], ["user-lead-and-security", "user-security"]) == "approved"
 
 
+@pytest.mark.adversarial(8, 13)
 @pytest.mark.parametrize("command", ["approve", "reject"])
 async def test_a_vote_after_the_window_is_refused_even_before_the_request_has_expired(world: World, command: str) -> None:
     request = await world.ask()
@@ -244,6 +251,7 @@ async def test_a_vote_after_the_window_is_refused_even_before_the_request_has_ex
     assert await world.read(request["id"]) == request
 
 
+@pytest.mark.adversarial(16)
 async def test_a_request_without_its_approvals_expires_at_the_end_of_the_window(world: World) -> None:
     request = await world.ask()
     await vote(world, request["id"], ["user-team-lead"])
@@ -272,6 +280,7 @@ async def test_an_expiry_that_runs_too_early_changes_nothing_and_comes_back_in_t
     assert [job["due_at"] for job in await jobs_of(world)] == [parse_time(request["approval_expires_at"])]
 
 
+@pytest.mark.adversarial(13)
 async def test_an_approved_request_expires_when_it_is_not_used_within_an_hour(world: World) -> None:
     request = await world.approved()
     world.clock.advance(minutes=60)
@@ -296,6 +305,7 @@ async def test_an_approval_late_in_the_window_leaves_the_whole_hour_to_use_it(wo
     assert response.json()["status"] == "active"
 
 
+@pytest.mark.adversarial(9)
 async def test_an_approver_who_loses_the_role_before_execution_sends_the_request_back(world: World) -> None:
     request = await world.approved()
     await world.change_role("user-team-lead", Role.TEAM_LEAD, grant=False)
@@ -309,6 +319,7 @@ async def test_an_approver_who_loses_the_role_before_execution_sends_the_request
     assert (last["action"], last["payload"]["why"]) == ("drift_detected", "approver_lost_role")
 
 
+@pytest.mark.adversarial(9)
 async def test_a_request_sent_back_for_a_lost_role_needs_every_role_again(world: World) -> None:
     request = await world.approved()
     await world.change_role("user-team-lead", Role.TEAM_LEAD, grant=False)
@@ -341,6 +352,7 @@ async def test_each_time_a_request_is_sent_back_it_is_voted_on_in_a_round_with_a
     assert [entry["status"] for entry in approvals] == ["superseded"] * 4 + ["given"] * 2
 
 
+@pytest.mark.adversarial(12)
 async def test_a_yes_to_the_last_round_is_stale_in_the_next(world: World) -> None:
     request = await world.approved()
     await world.change_role("user-team-lead", Role.TEAM_LEAD, grant=False)
@@ -365,6 +377,7 @@ async def test_a_request_sent_back_has_a_whole_window_for_its_new_approvals(worl
     assert await vote(world, request["id"], ["user-lead-and-security", "user-security"]) == "approved"
 
 
+@pytest.mark.adversarial(9)
 async def test_an_approver_who_lost_the_role_before_the_last_vote_does_not_count(world: World) -> None:
     request = await world.ask()
     await vote(world, request["id"], ["user-team-lead"])
@@ -390,6 +403,7 @@ async def test_an_approver_who_holds_the_role_again_can_bring_the_request_forwar
     assert (await world.act("user-engineer", request["id"], "execute")).json()["status"] == "active"
 
 
+@pytest.mark.adversarial(12)
 async def test_a_second_yes_is_refused_where_the_votes_are_still_too_few(world: World) -> None:
     request = await world.ask()
     await vote(world, request["id"], ["user-team-lead"])

@@ -48,6 +48,7 @@ async def test_nobody_but_the_requester_gets_credentials(scripted: ScriptedWorld
     assert scripted.target.passwords == []
 
 
+@pytest.mark.adversarial(33)
 async def test_credentials_are_shown_once(scripted: ScriptedWorld) -> None:
     request = await scripted.active()
     await credentials(scripted, request["id"])
@@ -78,6 +79,7 @@ async def test_rotating_replaces_the_password_and_leaves_a_receipt(scripted: Scr
     assert (await scripted.read(request["id"]))["grant"]["credentials_issued"] == 2
 
 
+@pytest.mark.adversarial(33)
 async def test_a_password_is_in_no_table_no_log_no_receipt_and_no_evidence(
     scripted: ScriptedWorld, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ async def test_a_password_is_in_no_table_no_log_no_receipt_and_no_evidence(
     assert password not in evidence.text + str(shown) + str(await scripted.receipts(request["id"]))
 
 
+@pytest.mark.adversarial(33)
 async def test_a_repeated_idempotency_key_does_not_repeat_the_secret(scripted: ScriptedWorld) -> None:
     request = await scripted.active()
     await scripted.act("user-engineer", request["id"], "credentials", None, key="k-1")
@@ -119,6 +122,7 @@ async def test_after_the_end_there_are_no_credentials_even_before_the_revert(scr
     assert scripted.target.passwords == []
 
 
+@pytest.mark.adversarial(33)
 @pytest.mark.parametrize(("step", "status"), [(unavailable, 503), (answer_lost, 503), (refused, 409)])
 async def test_a_target_that_fails_shows_no_password_and_leaves_a_receipt_that_says_so(
     scripted: ScriptedWorld, step: object, status: int

@@ -179,6 +179,7 @@ async def test_the_decision_is_committed_before_the_target_is_asked_for_anything
     assert seen == [2, "executing"]
 
 
+@pytest.mark.adversarial(21)
 async def test_without_a_policy_engine_nothing_is_executed_and_the_approval_stays(
     container: Container, clock: MovableClock
 ) -> None:
@@ -260,6 +261,7 @@ async def test_a_target_that_is_down_fails_the_execution_with_both_receipts(scri
     assert await jobs_of(scripted) == []
 
 
+@pytest.mark.adversarial(28)
 async def test_a_target_that_refuses_fails_the_execution_and_nothing_is_left(scripted: ScriptedWorld) -> None:
     request = await scripted.approved()
     scripted.target.script("grant", refused)
@@ -274,6 +276,7 @@ async def test_a_target_that_refuses_fails_the_execution_and_nothing_is_left(scr
     assert await jobs_of(scripted) == []
 
 
+@pytest.mark.adversarial(28)
 async def test_an_answer_that_was_lost_is_cleaned_up_and_fails(scripted: ScriptedWorld) -> None:
     request = await scripted.approved()
     scripted.target.script("grant", answer_lost)
@@ -381,6 +384,7 @@ async def test_a_first_order_that_is_refused_fails_at_once_without_a_cleaning_ca
     assert scripted.target.calls.count("revert") == 0
 
 
+@pytest.mark.adversarial(26)
 async def test_an_order_refused_after_a_crash_is_cleaned_up_because_the_first_may_have_been_carried_out(
     scripted: ScriptedWorld,
 ) -> None:
@@ -449,6 +453,7 @@ async def test_a_slow_target_is_answered_with_202_and_carried_out_afterwards(scr
     assert len(scripted.target.roles) == 1
 
 
+@pytest.mark.adversarial(26, 27)
 @pytest.mark.parametrize("happened", [crash_afterwards, None], ids=["after the grant", "before the grant"])
 async def test_after_a_crash_around_the_grant_the_next_worker_finishes_with_one_role(
     scripted: ScriptedWorld, happened: Callable[..., Awaitable[Any]] | None
@@ -475,6 +480,7 @@ async def test_after_a_crash_around_the_grant_the_next_worker_finishes_with_one_
     assert await scripted.actions(request["id"]) == SUCCESS
 
 
+@pytest.mark.adversarial(26)
 async def test_access_that_was_adopted_late_ends_when_the_target_says(scripted: ScriptedWorld) -> None:
     request = await scripted.approved(duration_minutes=None, duration_seconds=300)
     scripted.target.script("grant", crash_afterwards)
@@ -506,6 +512,7 @@ async def test_two_runs_of_one_execution_grant_once_and_record_once(scripted: Sc
     assert await chain_faults(scripted, request["id"]) == ()
 
 
+@pytest.mark.adversarial(9)
 async def test_an_execution_waits_for_a_role_change_under_way_and_then_sees_it(scripted: ScriptedWorld) -> None:
     request = await scripted.approved()
     async with scripted.container.unit_of_work.transaction(scripted.tenant_id) as tx:
@@ -550,6 +557,7 @@ async def test_an_order_under_way_is_never_carried_out_with_a_definition_that_no
     assert [role.order.connection_limit for role in scripted.target.roles.values()] == [2]
 
 
+@pytest.mark.adversarial(11)
 async def test_a_changed_definition_voids_the_approvals(scripted: ScriptedWorld) -> None:
     request = await scripted.approved()
     await scripted.add_target({**RECORD_TARGET, "connection_limit": 9})

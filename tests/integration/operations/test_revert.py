@@ -79,6 +79,7 @@ async def test_access_ends_by_itself_with_the_proof_in_its_receipt(scripted: Scr
     assert scripted.target.live_roles == []
 
 
+@pytest.mark.adversarial(46)
 async def test_what_is_not_proven_is_never_called_reverted(scripted: ScriptedWorld) -> None:
     request = await scripted.active()
     scripted.target.script("revert", unproven("session_survived"))
@@ -92,6 +93,7 @@ async def test_what_is_not_proven_is_never_called_reverted(scripted: ScriptedWor
     assert (last["action"], last["payload"]["blockers"]) == ("revert_failed", ["session_survived"])
 
 
+@pytest.mark.adversarial(36)
 async def test_a_failed_revert_is_tried_again_with_growing_pauses_of_at_most_a_minute(scripted: ScriptedWorld) -> None:
     request = await scripted.active()
     scripted.target.script("revert", *[unproven("session_survived")] * 12)
@@ -130,6 +132,7 @@ async def test_one_reason_leaves_one_receipt_however_often_it_is_met(scripted: S
     assert await chain_faults(scripted, request["id"]) == ()
 
 
+@pytest.mark.adversarial(36)
 async def test_a_target_that_is_down_for_an_hour_over_the_end_is_reverted_when_it_is_back(scripted: ScriptedWorld) -> None:
     request = await scripted.active(duration_minutes=None, duration_seconds=60)
     scripted.target.script("revert", *[unavailable] * 60)
@@ -180,6 +183,7 @@ async def test_a_crash_in_the_middle_of_a_revert_is_made_good(scripted: Scripted
     assert (await scripted.actions(request["id"]))[-3:] == ENDED
 
 
+@pytest.mark.adversarial(47)
 async def test_access_ends_although_its_target_was_taken_out_of_service(scripted: ScriptedWorld) -> None:
     request = await scripted.active(duration_minutes=None, duration_seconds=60)
     async with scripted.container.unit_of_work.transaction(scripted.tenant_id) as tx:
@@ -192,6 +196,7 @@ async def test_access_ends_although_its_target_was_taken_out_of_service(scripted
     assert scripted.target.live_roles == []
 
 
+@pytest.mark.adversarial(46)
 async def test_another_system_behind_the_target_cannot_prove_that_access_has_ended(scripted: ScriptedWorld) -> None:
     request = await scripted.active(duration_minutes=None, duration_seconds=60)
     granted_on = scripted.target.roles
@@ -240,6 +245,7 @@ async def test_access_is_taken_back_from_the_target_that_was_approved_and_not_fr
     assert scripted.target.live_roles == []
 
 
+@pytest.mark.adversarial(47)
 async def test_access_ends_although_requester_and_approvers_are_gone(scripted: ScriptedWorld) -> None:
     request = await scripted.active(duration_minutes=None, duration_seconds=60)
     async with scripted.container.unit_of_work.transaction(scripted.tenant_id) as tx:

@@ -69,6 +69,7 @@ async def test_the_proof_says_what_was_done_and_seen(target, adapter, order, gra
     assert (proof["login_after_drop"]["password_accepted"], proof["login_after_drop"]["sqlstate"]) == (False, "28P01")
 
 
+@pytest.mark.adversarial(37)
 async def test_every_kind_of_session_ends(target, adapter, order, grant_access):
     role_name = await grant_access(replace(order, connection_limit=5))
     idle, in_transaction, with_cursor, delayed = (target.grantee(role_name) for _ in range(4))
@@ -97,6 +98,7 @@ async def test_every_kind_of_session_ends(target, adapter, order, grant_access):
         conn.close()
 
 
+@pytest.mark.adversarial(38)
 async def test_a_session_that_hides_behind_post_auth_delay_ends(target, adapter, order, another_order, grant_access):
     role_name = await grant_access(order)
     bystander = await grant_access(another_order)
@@ -156,6 +158,7 @@ class Meddler(CountingIds):
         return super().random_bytes(count)
 
 
+@pytest.mark.adversarial(46)
 async def test_a_role_that_somebody_lets_in_again_is_not_proven_gone(target, order, grant_access):
     role_name = await grant_access(order)
     meddled = target.adapter(ids=Meddler(target, sql.SQL("alter role {} login").format(sql.Identifier(role_name))))
@@ -171,6 +174,7 @@ async def test_a_role_that_somebody_lets_in_again_is_not_proven_gone(target, ord
     assert later.proven
 
 
+@pytest.mark.adversarial(46)
 async def test_a_changed_throw_away_password_proves_nothing(target, order, grant_access):
     role_name = await grant_access(order)
     statement = sql.SQL("alter role {} password 'another'").format(sql.Identifier(role_name))
@@ -182,6 +186,7 @@ async def test_a_changed_throw_away_password_proves_nothing(target, order, grant
     assert (await reverted(target.adapter(), target.definition, role_name)).proven
 
 
+@pytest.mark.adversarial(46)
 async def test_a_login_refused_before_its_password_was_looked_at_proves_nothing(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     rules = target.cluster.data_path / "pg_hba.conf"
@@ -214,6 +219,7 @@ async def refused_by_rules(target, role_name):
     pytest.fail("the server did not read its rules again")
 
 
+@pytest.mark.adversarial(39)
 async def test_what_a_grantee_made_is_dropped_with_it(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.grantee(role_name) as conn:
@@ -229,6 +235,7 @@ async def test_what_a_grantee_made_is_dropped_with_it(target, adapter, order, gr
         assert conn.execute("select count(*) from pg_largeobject_metadata").fetchone() == (0,)
 
 
+@pytest.mark.adversarial(39)
 async def test_before_16_large_objects_in_the_groups_name_are_dropped_too(target, adapter, order, grant_access):
     if target.version >= 16:
         return
@@ -244,6 +251,7 @@ async def test_before_16_large_objects_in_the_groups_name_are_dropped_too(target
     assert await adapter.identify(target.definition) == identity
 
 
+@pytest.mark.adversarial(39, 46)
 async def test_a_blocked_drop_names_what_blocks_it_and_leaves_no_access(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.superuser() as conn:
@@ -269,6 +277,7 @@ async def test_a_blocked_drop_names_what_blocks_it_and_leaves_no_access(target, 
     assert later.proven
 
 
+@pytest.mark.adversarial(39)
 async def test_an_object_of_somebody_else_on_the_grantees_is_never_dropped(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.superuser() as conn:
@@ -288,6 +297,7 @@ async def test_an_object_of_somebody_else_on_the_grantees_is_never_dropped(targe
     assert later.proven
 
 
+@pytest.mark.adversarial(39)
 async def test_a_prepared_transaction_is_named(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.grantee(role_name) as conn:
@@ -304,6 +314,7 @@ async def test_a_prepared_transaction_is_named(target, adapter, order, grant_acc
     assert (await reverted(adapter, target.definition, role_name)).proven
 
 
+@pytest.mark.adversarial(39)
 async def test_what_lies_in_another_database_is_named_and_dropped_once_that_one_is_prepared(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     other = f"elsewhere_{target.installed_by}"
@@ -376,6 +387,7 @@ async def test_a_renamed_role_is_named_and_not_proven(target, adapter, order, gr
     assert (await reverted(adapter, target.definition, role_name)).proven
 
 
+@pytest.mark.adversarial(32)
 async def test_a_role_that_is_not_ours_is_neither_adopted_nor_touched(target, adapter, order):
     with target.superuser() as conn:
         conn.execute(sql.SQL("create role {} login").format(sql.Identifier(order.role_name)))
@@ -391,6 +403,7 @@ async def test_a_role_that_is_not_ours_is_neither_adopted_nor_touched(target, ad
     assert (await reverted(adapter, target.definition, order.role_name)).proven
 
 
+@pytest.mark.adversarial(42)
 async def test_a_password_changed_by_the_grantee_changes_nothing(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.grantee(role_name) as conn:
@@ -431,6 +444,7 @@ async def test_the_evidence_of_the_first_run_is_in_the_proof_of_a_later_one(targ
     assert second.proof["steps"]["login_before_drop"] == first.proof["steps"]["login_before_drop"]
 
 
+@pytest.mark.adversarial(29)
 async def test_thirty_grants_and_reverts_at_once(target):
     adapter = target.adapter()
     orders = [
@@ -444,6 +458,7 @@ async def test_thirty_grants_and_reverts_at_once(target):
     assert all(outcome.proven for outcome in outcomes)
 
 
+@pytest.mark.adversarial(38)
 async def test_logins_that_race_a_revert_never_read_afterwards(target, adapter, order, grant_access):
     role_name = await grant_access(replace(order, connection_limit=5))
     over = asyncio.Event()
@@ -484,6 +499,7 @@ async def test_a_target_that_is_gone_is_unavailable(target, order):
         assert "hush" not in repr(caught.value.__dict__) + str(caught.value)
 
 
+@pytest.mark.adversarial(33)
 async def test_a_faulty_connection_string_is_never_quoted(target, order):
     adapter = target.adapter(resolve_secret=lambda _: "host=127.0.0.1 hush-password")
 
