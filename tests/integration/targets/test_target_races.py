@@ -68,6 +68,25 @@ async def test_cycles_of_grant_login_and_end_beside_each_other_never_fail(crowde
     await asyncio.gather(*(cycle(servers[number % 2]) for number in range(8)))
 
 
+async def test_grants_that_want_more_sessions_than_the_service_may_have_wait_for_a_place(crowded):
+    servers = [crowded.adapter(connect_timeout_seconds=30) for _ in range(2)]
+    orders = [numbered_order() for _ in range(12)]
+    limit = sql.SQL("alter role {} connection limit {}")
+    service = sql.Identifier(crowded.names.service)
+    with crowded.superuser() as conn:
+        conn.execute(limit.format(service, 2))
+        try:
+            grants = await asyncio.gather(
+                *(granted(servers[number % 2], crowded.definition, order) for number, order in enumerate(orders))
+            )
+        finally:
+            conn.execute(limit.format(service, 40))
+
+    assert len({grant.role_ref for grant in grants}) == 12
+    for order in orders:
+        assert (await reverted(servers[0], crowded.definition, order.role_name)).proven
+
+
 async def test_sixteen_orders_of_one_grant_at_once_make_one_role(crowded):
     adapter, order = crowded.adapter(), numbered_order()
 

@@ -23,6 +23,9 @@ _STATEMENT_SECONDS: Final = 30
 _ANSWER_SECONDS: Final = _STATEMENT_SECONDS + 5
 _TURN_SECONDS: Final = 120
 """How long a revert whose machine vanished can keep others of the same role out."""
+_FULL: Final = ("too many connections for", "too many clients already", "remaining connection slots are reserved")
+"""How a server says that it has no place for a session; libpq hands on the words of a refused login, not their SQLSTATE."""
+_FULL_PAUSE_SECONDS: Final = 0.05
 _SETTINGS: Final = sql.SQL(
     "select pg_catalog.set_config('statement_timeout', {}, false),"
     " pg_catalog.set_config('idle_in_transaction_session_timeout', {}, false)"
@@ -60,18 +63,17 @@ async def open_session(
 ) -> AsyncIterator[TargetSession]:
     """Open a session, each statement its own transaction; `database` replaces the one of the connection string.
 
+    A server without a place for it is asked again until the time is over: several processes share the login's limit.
     Raises `TargetUnavailable`.
     """
     try:
         # libpq counts whole seconds per host, and takes 1 for 2; the outer limit is the one that was asked for.
         async with asyncio.timeout(connect_timeout_seconds):
             replaced = {} if database is None else {"dbname": database}
-            conn = await AsyncConnection.connect(
+            conn = await _connect(
                 make_conninfo(
                     dsn, **replaced, connect_timeout=math.ceil(connect_timeout_seconds), application_name=APPLICATION_NAME
-                ),
-                autocommit=True,
-                prepare_threshold=None,
+                )
             )
             await conn.execute(_SETTINGS)
     except (psycopg.Error, OSError) as error:
@@ -80,6 +82,16 @@ async def open_session(
         yield TargetSession(conn, definition)
     finally:
         await conn.close()
+
+
+async def _connect(conninfo: str) -> AsyncConnection[Any]:
+    while True:
+        try:
+            return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+        except psycopg.OperationalError as error:
+            if not any(words in str(error) for words in _FULL):
+                raise
+        await asyncio.sleep(_FULL_PAUSE_SECONDS)
 
 
 @asynccontextmanager
