@@ -18,7 +18,7 @@ REPETITIONS = 100
 WRONG_STATE = "409 operations.wrong_state"
 CLOSED = "409 operations.window_closed"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def half_approved(world: ScriptedWorld) -> dict[str, Any]:

@@ -20,7 +20,7 @@ DONE = {"200", "202"}
 APPROVED = ["requested", "approved", "approved"]
 EXECUTED = [*APPROVED, "execution_started", "executed"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def whole_actions(world: ScriptedWorld, request_id: str) -> list[str]:

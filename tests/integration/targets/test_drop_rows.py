@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg
 import pytest
 from psycopg import errors, sql
 
-from tests.support.targets import TargetDatabase, marked, reverted
+from tests.support.targets import (
+    BIN_PATHS,
+    SUPERUSER_PASSWORD,
+    TargetDatabase,
+    granted,
+    handed_out,
+    marked,
+    prepare,
+    require_version,
+    reverted,
+)
+from trustpack.platform.embedded_postgres import Cluster, free_port
 
 
 def run(target: TargetDatabase, *statements: str, role_name: str) -> None:
@@ -168,3 +181,48 @@ async def test_a_drop_that_waits_for_a_lock_gives_up_and_is_done_later(target, a
     assert any("public.given" in blocker for blocker in blocked.blockers), blocked.blockers
     assert blocked.proof["steps"]["drop"]["reason"].startswith(errors.LockNotAvailable.sqlstate)
     assert later.proven, later.blockers
+
+
+@pytest.fixture(params=[18, 15], ids=lambda version: f"pg{version}")
+def narrow(request, tmp_path) -> Iterator[TargetDatabase]:
+    """A target on a server whose lock table holds a few hundred locks, and that looks for orphans every second."""
+    require_version(request.param)
+    cluster = Cluster(
+        directory=tmp_path / "narrow",
+        password=SUPERUSER_PASSWORD,
+        port=free_port(),
+        bin_path=BIN_PATHS[request.param],
+        options=("fsync=off", "max_connections=20", "max_locks_per_transaction=10", "autovacuum_naptime=1s"),
+    )
+    cluster.ensure_running()
+    try:
+        yield prepare(cluster, version=request.param, installed_by="owner", name="narrow")
+    finally:
+        cluster.stop(mode="immediate")
+
+
+@pytest.mark.slow
+@pytest.mark.adversarial(39, 46)
+async def test_more_temporary_tables_than_the_server_has_locks_delay_the_drop_but_give_no_access(narrow, order):
+    adapter, role_name = narrow.adapter(), order.role_name
+    await granted(adapter, narrow.definition, order)
+    await handed_out(adapter, narrow.definition, role_name)
+    with closing(narrow.grantee(role_name)) as conn:
+        conn.execute(
+            "do $$ begin for number in 1..3000 loop"
+            " execute format('create temporary table t%s (id integer)', number); commit; end loop; end $$"
+        )
+        blocked = await reverted(adapter, narrow.definition, role_name)
+        with pytest.raises(psycopg.OperationalError):
+            conn.execute("select 1")
+    left = state_of(narrow, role_name)
+    later = blocked
+    async with asyncio.timeout(90):
+        while not later.proven:  # the server's own cleaner heals it
+            await asyncio.sleep(0.5)
+            later = await reverted(adapter, narrow.definition, role_name)
+
+    assert not blocked.proven
+    assert left == WITHOUT_ACCESS
+    assert blocked.proof["steps"]["drop"]["reason"].startswith(errors.OutOfMemory.sqlstate)
+    assert state_of(narrow, role_name) is None

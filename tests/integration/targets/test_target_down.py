@@ -21,7 +21,7 @@ from tests.support.stored import chain_faults, jobs_of, run_due
 from tests.support.targets import TargetDatabase, prepare, require_version, running_cluster
 from trustpack.platform.embedded_postgres import Cluster, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 FAILURE = ["requested", "approved", "approved", "execution_started", "execution_failed"]
 MOMENTS = ("before", "after")
 
