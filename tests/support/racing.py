@@ -21,6 +21,7 @@ Action: TypeAlias = Callable[[ScriptedWorld], Awaitable[Any]]
 """Something that one of the servers is asked to do."""
 _FIRST_STEP = 0.002
 _SMALLEST_STEP = 0.0002
+_LONGEST_LEAD = 0.5
 _OFFSETS = (0, 0, 0.001, 0.004)
 
 
@@ -42,7 +43,8 @@ class Duel:
         self.wins[side] += 1
         self._step = self._step * 2 if side == self._last else max(self._step / 4, _SMALLEST_STEP)
         self._last = side
-        self.lead_of_second += self._step if side == 0 else -self._step
+        lead = self.lead_of_second + (self._step if side == 0 else -self._step)
+        self.lead_of_second = min(max(lead, -_LONGEST_LEAD), _LONGEST_LEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,9 @@ def told(answer: httpx2.Response) -> str:
     return f"{answer.status_code} {problem['code']}"
 
 
-def bring_near(world: ScriptedWorld, moment: datetime) -> None:
-    """Move the clock to some milliseconds before a moment."""
-    left = moment - world.clock.now() - timedelta(milliseconds=10)
+def bring_near(world: ScriptedWorld, moment: datetime, *, lead: float = 0.0) -> None:
+    """Move the clock to some milliseconds before a moment, and earlier by the lead of whoever has to come before it."""
+    left = moment - world.clock.now() - timedelta(seconds=0.01 + max(lead, 0))
     world.clock.advance(seconds=left.total_seconds())
 
 

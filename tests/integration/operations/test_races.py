@@ -120,7 +120,7 @@ async def test_the_last_approval_against_the_end_of_its_window_approves_or_expir
     for _ in range(REPETITIONS):
         request = await half_approved(arena.world)
         window_ends = parse_time(request["approval_expires_at"])
-        bring_near(arena.world, window_ends)
+        bring_near(arena.world, window_ends, lead=-duel.lead_of_second)
 
         approval, _ = await arena.fight(
             duel,
@@ -148,7 +148,7 @@ async def test_of_approval_rejection_cancellation_and_expiry_at_once_one_ends_th
     for _ in range(REPETITIONS):
         request = await half_approved(arena.world)
         window_ends = parse_time(request["approval_expires_at"])
-        bring_near(arena.world, window_ends)
+        bring_near(arena.world, window_ends, lead=arena.chance.choice((0, 0, 0.02, 0.1)))
 
         approval, rejection, cancellation, _ = await arena.at_once(
             by("user-security", request["id"], "approve", {}),

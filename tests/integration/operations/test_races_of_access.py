@@ -73,7 +73,7 @@ async def test_an_execution_against_the_end_of_its_approvals_leaves_one_of_the_t
         request = await arena.world.approved()
         use_by = parse_time(request["use_by"])
         before = len(arena.world.target.roles)
-        bring_near(arena.world, use_by)
+        bring_near(arena.world, use_by, lead=-duel.lead_of_second)
 
         execution, _ = await arena.fight(duel, by("user-engineer", request["id"], "execute"), due_work_at(use_by))
 

@@ -17,6 +17,7 @@ from tests.support.stored import run_due
 from tests.support.targets import TargetDatabase, prepare
 from trustpack.kernel.clock import parse_time
 
+pytestmark = pytest.mark.parametrize("server", [18, 15], indirect=True, ids=["pg18", "pg15"])
 APPROVED = timedelta(seconds=4)
 
 

@@ -23,6 +23,14 @@ from tests.support.targets import (
 )
 from trustpack.platform.embedded_postgres import Cluster, free_port
 
+# The oldest and the newest server; an installation by an owner has fewer rights to end and drop with.
+on_both_ends = pytest.mark.parametrize(
+    ("server", "target"),
+    [(18, "owner"), (15, "owner"), (18, "superuser")],
+    indirect=True,
+    ids=["pg18-owner", "pg15-owner", "pg18"],
+)
+
 
 def run(target: TargetDatabase, *statements: str, role_name: str) -> None:
     """Run statements as superuser; `{role}` in them is the grantee."""
@@ -44,6 +52,7 @@ def state_of(target: TargetDatabase, role_name: str) -> tuple[bool, str | None, 
 WITHOUT_ACCESS = (False, None, 0)
 
 
+@on_both_ends
 @pytest.mark.adversarial(39)
 async def test_everything_that_a_grantee_can_make_in_a_schema_open_to_all_is_dropped(target, adapter, order, grant_access):
     role_name = await grant_access(order)
@@ -66,6 +75,7 @@ async def test_everything_that_a_grantee_can_make_in_a_schema_open_to_all_is_dro
     assert left == (0,)
 
 
+@on_both_ends
 @pytest.mark.adversarial(39)
 async def test_thousands_of_large_objects_are_dropped_in_several_calls(target, adapter, order, grant_access):
     role_name = await grant_access(order)
@@ -98,6 +108,7 @@ GIVEN_BY_ANOTHER = {
 }
 
 
+@on_both_ends
 @pytest.mark.adversarial(39, 46)
 @pytest.mark.parametrize("given", list(GIVEN_BY_ANOTHER))
 async def test_what_only_its_giver_can_take_back_is_named_and_gives_no_access(target, adapter, order, grant_access, given):
@@ -117,6 +128,7 @@ async def test_what_only_its_giver_can_take_back_is_named_and_gives_no_access(ta
     assert later.proven, later.blockers
 
 
+@on_both_ends
 @pytest.mark.adversarial(39)
 async def test_a_default_right_that_somebody_else_gave_goes_with_the_grantee(target, adapter, order, grant_access):
     role_name = await grant_access(order)
@@ -132,6 +144,7 @@ async def test_a_default_right_that_somebody_else_gave_goes_with_the_grantee(tar
     assert left == "{pg_monitor=r/postgres}"
 
 
+@on_both_ends
 @pytest.mark.adversarial(39)
 @pytest.mark.parametrize("others", ["", ", pg_monitor"], ids=["alone", "with another"])
 async def test_a_policy_that_names_the_grantee_forgets_it(target, adapter, order, grant_access, others):
@@ -147,6 +160,7 @@ async def test_a_policy_that_names_the_grantee_forgets_it(target, adapter, order
     assert left == ([("{pg_monitor}",)] if others else [])
 
 
+@on_both_ends
 @pytest.mark.adversarial(39)
 async def test_an_object_that_was_not_committed_when_access_ended_never_comes_to_be(target, adapter, order, grant_access):
     role_name = await grant_access(order)
@@ -165,6 +179,7 @@ async def test_an_object_that_was_not_committed_when_access_ended_never_comes_to
         assert conn.execute("select count(*) from pg_class where relname = 'mine'").fetchone() == (0,)
 
 
+@on_both_ends
 async def test_a_drop_that_waits_for_a_lock_gives_up_and_is_done_later(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     mark = await marked(adapter, target.definition, role_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -18,7 +19,14 @@ from tests.support.targets import TargetDatabase, marked, reverted
 from trustpack.capabilities.operations.adapters.postgres import revert
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 
-UNINTERRUPTIBLE = "select jsonb_array_length(('[' || repeat('1,', 5000000) || '1]')::jsonb)"
+# The oldest and the newest server; an installation by an owner has fewer rights to end and drop with.
+pytestmark = pytest.mark.parametrize(
+    ("server", "target"),
+    [(18, "owner"), (15, "owner"), (18, "superuser")],
+    indirect=True,
+    ids=["pg18-owner", "pg15-owner", "pg18"],
+)
+UNINTERRUPTIBLE = "select jsonb_array_length(('[' || repeat('1,', 3000000) || '1]')::jsonb)"
 """The parser of a large document looks for no signal, for about a second."""
 
 
@@ -117,6 +125,10 @@ async def test_a_session_that_hears_no_signal_for_a_while_is_waited_for(target, 
             hurried = await session.call("kill", role_name, 1)
 
         outcome = await reverted(adapter, target.definition, role_name)
+        async with asyncio.timeout(90):
+            while not outcome.proven:  # on a machine so busy that the kill gave up before the parser had ended
+                assert outcome.blockers == ("sessions_did_not_end",)
+                outcome = await reverted(adapter, target.definition, role_name)
 
         assert (hurried["left"], hurried["clean_scans"]) == (1, 0)
         assert outcome.proven, outcome.blockers

@@ -15,6 +15,7 @@ from tests.support.targets import TargetDatabase, an_order, granted, handed_out,
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 from trustpack.capabilities.operations.model import TargetRefused
 
+pytestmark = pytest.mark.parametrize("server", [18, 15], indirect=True, ids=["pg18", "pg15"])
 _numbers = count(1)
 
 
