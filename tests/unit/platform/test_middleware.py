@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.support.clock import MovableClock
 from trustpack.platform.entropy import SystemIds
 from trustpack.platform.web import problems
-from trustpack.platform.web.middleware import RequestFrame
+from trustpack.platform.web.middleware import MAX_HEAD_BYTES, RequestFrame
 from trustpack.platform.web.routing import Body, StrictRoute
 
 LIMIT = 2_000
@@ -183,3 +183,51 @@ async def test_a_made_up_method_does_not_become_a_label(client: httpx2.AsyncClie
 
     samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
     assert not [sample for sample in samples if sample.labels.get("method") == "HUNTER2"]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Length", "Content-Type", "Content-Encoding", "Idempotency-Key"])
+async def test_a_header_with_one_meaning_is_refused_when_it_comes_twice(client: httpx2.AsyncClient, name: str):
+    response = await client.post("/raw", content=b"", headers=[(name, "1"), (name.lower(), "1")])
+
+    assert (response.status_code, response.headers["content-type"]) == (400, "application/problem+json")
+
+
+async def test_other_headers_may_come_twice(client: httpx2.AsyncClient):
+    response = await client.post("/raw", headers=[("Accept", "a/b"), ("Accept", "c/d")])
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", ""])
+async def test_a_compressed_body_is_refused_unread(client: httpx2.AsyncClient, encoding: str):
+    response = await client.post("/raw", content=b"hello", headers={"Content-Encoding": encoding})
+
+    assert (response.status_code, response.json()["code"]) == (415, "request.encoding_not_supported")
+
+
+async def test_a_body_that_says_that_it_is_not_compressed_is_read(client: httpx2.AsyncClient):
+    response = await client.post("/raw", content=b"hello", headers={"Content-Encoding": "Identity"})
+
+    assert response.json() == {"length": 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/raw", {"X-Long": "a" * MAX_HEAD_BYTES}),
+        ("/raw", {"A" * MAX_HEAD_BYTES: "a"}),
+        ("/raw", {f"X-{number}": "a" * 1_000 for number in range(MAX_HEAD_BYTES // 1_000)}),
+        ("/raw?" + "a" * MAX_HEAD_BYTES, {}),
+        ("/" + "a" * MAX_HEAD_BYTES, {}),
+    ],
+)
+async def test_a_head_beyond_its_limit_is_refused(client: httpx2.AsyncClient, path: str, headers: dict[str, str]):
+    response = await client.post(path, headers=headers)
+
+    assert (response.status_code, response.json()["code"]) == (431, "request.head_too_large")
+
+
+async def test_a_head_below_its_limit_is_read(client: httpx2.AsyncClient):
+    response = await client.post("/raw", headers={"X-Long": "a" * (MAX_HEAD_BYTES - 1_000)})
+
+    assert response.status_code == 200

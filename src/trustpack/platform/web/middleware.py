@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from http import HTTPStatus
 
 import structlog
 from starlette.responses import Response
@@ -22,6 +24,10 @@ _SAFE_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SINGLE_HEADERS = frozenset({b"authorization", b"content-encoding", b"content-length", b"content-type", b"idempotency-key"})
+"""Two of these have two meanings, and whoever checks the one may not be whoever obeys the other."""
+MAX_HEAD_BYTES = 32_768
+"""Longest path and headers together; ten times what a client of this service sends."""
 _CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
 _log = structlog.get_logger("trustpack.request")
 
@@ -34,6 +40,25 @@ class BodyTooLarge(TrustpackError):
     title = "The body is too large"
     detail = "The body is larger than this service accepts."
     next_step = "Send less; long explanations belong into the ticket."
+
+
+class HeadTooLarge(TrustpackError):
+    """The path and the headers are longer than any request of this service needs."""
+
+    kind = ErrorKind.TOO_LARGE
+    code = "request.head_too_large"
+    title = "The head of the request is too large"
+    detail = f"The path and the headers are longer than {MAX_HEAD_BYTES} bytes."
+    next_step = "Send fewer and shorter headers."
+
+
+class EncodingNotSupported(TrustpackError):
+    """The body is compressed; what a small body unpacks to has no bound."""
+
+    code = "request.encoding_not_supported"
+    title = "The body is compressed"
+    detail = "This service does not read compressed bodies."
+    next_step = "Send the body as it is, without Content-Encoding."
 
 
 class RequestFrame:
@@ -64,7 +89,7 @@ class RequestFrame:
 
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            if (refusal := self._refusal_of(headers.get(b"content-length", b"0"), request_id)) is not None:
+            if (refusal := self._refusal_of(scope, headers, request_id)) is not None:
                 await refusal(scope, receive, send_framed)
             else:
                 await self._app(scope, self._limited(receive), send_framed)
@@ -77,7 +102,15 @@ class RequestFrame:
             self._note(scope, status=status or 500, seconds=monotonic_seconds() - started)
             structlog.contextvars.clear_contextvars()
 
-    def _refusal_of(self, content_length: bytes, request_id: str) -> Response | None:
+    def _refusal_of(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> Response | None:
+        names = [name for name, _ in scope["headers"] if name in _SINGLE_HEADERS]
+        content_length = headers.get(b"content-length", b"0")
+        if _head_bytes(scope) > MAX_HEAD_BYTES:
+            return respond(HeadTooLarge(), request_id=request_id, status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if len(set(names)) != len(names):
+            return respond(InvalidInput("A header that has one value was sent twice."), request_id=request_id, status=400)
+        if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+            return respond(EncodingNotSupported(), request_id=request_id, status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         if not _CONTENT_LENGTH.fullmatch(content_length):
             return respond(InvalidInput("The Content-Length is not a number of bytes."), request_id=request_id, status=400)
         if int(content_length) > self._max_body_bytes:
@@ -116,3 +149,8 @@ class RequestFrame:
             actor_id=actor.id if actor else None,
             subject_id=named if is_id(named) else None,
         )
+
+
+def _head_bytes(scope: Scope) -> int:
+    target = len(scope.get("raw_path") or b"") + len(scope.get("query_string", b""))
+    return target + sum(len(name) + len(value) for name, value in scope["headers"])
