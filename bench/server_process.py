@@ -50,7 +50,12 @@ class ServerProcess:
 def running_server(settings: Settings, *, command: Sequence[str] = SERVE, with_worker: bool = False) -> Iterator[ServerProcess]:
     """Run `trustpack serve` on a free port, until the block ends; its worker only where it is asked for."""
     port = free_port()
-    environment = {**os.environ, "TRUSTPACK_DATA_DIR": str(settings.data_dir), "TRUSTPACK_LOG_LEVEL": settings.log_level}
+    environment = {
+        **os.environ,
+        "TRUSTPACK_DATA_DIR": str(settings.data_dir),
+        "TRUSTPACK_LOG_LEVEL": settings.log_level,
+        "TRUSTPACK_TOKEN_REQUESTS_PER_SECOND": "0",  # one token sends the whole load
+    }
     arguments = (*command, "serve", "--worker" if with_worker else "--no-worker", "--port", str(port))
     with subprocess.Popen(arguments, env=environment, cwd=settings.data_dir) as process:
         try:

@@ -42,6 +42,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
             database_url=SecretStr(url) if url else None,
             database_pool_size=12,
             worker_poll_seconds=0.05,
+            token_requests_per_second=0,
+            failed_sign_ins_per_minute=0,
             _env_file=None,
         )
         prepare_store(made)

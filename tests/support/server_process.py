@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx2
 
 STARTUP_SECONDS = 30
+UNLIMITED = {"TRUSTPACK_TOKEN_REQUESTS_PER_SECOND": "0", "TRUSTPACK_FAILED_SIGN_INS_PER_MINUTE": "0"}
+"""A test may send as much as it likes with one token, from one address."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,7 @@ class ServerProcess:
 
     data_dir: Path
     port: int = 0
+    more: Mapping[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -33,7 +36,8 @@ class ServerProcess:
     def start(self) -> None:
         """Start and wait until it answers."""
         command = [sys.executable, "-c", "from trustpack.app.cli import main; main()", "serve", "--port", str(self.port)]
-        environment = {**os.environ, "TRUSTPACK_DATA_DIR": str(self.data_dir), "TRUSTPACK_WORKER_POLL_SECONDS": "0.1"}
+        set_here = {"TRUSTPACK_DATA_DIR": str(self.data_dir), "TRUSTPACK_WORKER_POLL_SECONDS": "0.1"}
+        environment = {**os.environ, **set_here, **UNLIMITED, **self.more}
         log = (self.data_dir / "server.log").open("ab")
         with log:
             self._process = subprocess.Popen(command, cwd=self.data_dir, env=environment, stdout=log, stderr=log)
@@ -56,11 +60,11 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(data_dir: Path) -> Iterator[ServerProcess]:
-    """Have a server process on a free port, started by the test; it is killed at the end at the latest."""
+def server_process(data_dir: Path, **more: str) -> Iterator[ServerProcess]:
+    """Have a server process on a free port with `more` in its environment, started by the test; at the end it is killed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        server = ServerProcess(data_dir, probe.getsockname()[1])
+        server = ServerProcess(data_dir, probe.getsockname()[1], more)
     try:
         yield server
     finally:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from trustpack.platform.web.problems import PROBLEM_TYPE, Problem
+from trustpack.platform.web.problems import PROBLEM_RESPONSES, PROBLEM_TYPE, Problem
 
-FROM_ANY_ROUTE = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.INTERNAL_SERVER_ERROR)
+FROM_ANY_ROUTE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+)
 """Answered before any route is reached, or instead of what it would have answered."""
 HEADERS_OF_EVERY_ANSWER = {"X-Request-Id": "Ties the answer to the log; a sent X-Request-Id of 8 to 64 characters is kept."}
 HEADERS_BY_STATUS = {
@@ -39,7 +47,8 @@ def operation_id(route: APIRoute) -> str:
 
 def _complete(responses: dict[str, Any]) -> None:
     for status in FROM_ANY_ROUTE:
-        responses.setdefault(str(int(status)), {"description": status.phrase, "content": _PROBLEM})
+        known = PROBLEM_RESPONSES.get(int(status), {"description": status.phrase, "content": _PROBLEM})
+        responses.setdefault(str(int(status)), deepcopy(known))
     for code, response in responses.items():
         of_problem = HEADERS_BY_STATUS.get(HTTPStatus(int(code)), {}) if PROBLEM_TYPE in response.get("content", {}) else {}
         for name, description in {**HEADERS_OF_EVERY_ANSWER, **of_problem}.items():

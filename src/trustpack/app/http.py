@@ -25,7 +25,9 @@ from trustpack.platform.jobs import read_backlog
 from trustpack.platform.telemetry import metrics
 from trustpack.platform.web import problems
 from trustpack.platform.web.middleware import RequestFrame
+from trustpack.platform.web.rate_limits import Buckets, RateLimits
 
+_SECONDS_PER_MINUTE = 60
 _log = structlog.get_logger(__name__)
 
 
@@ -66,7 +68,16 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=operation_id,
-        middleware=[Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=settings.max_body_bytes)],
+        middleware=[
+            Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=settings.max_body_bytes),
+            Middleware(
+                RateLimits,
+                tokens=Buckets(per_second=settings.token_requests_per_second, burst=settings.token_request_burst),
+                failed_sign_ins=Buckets(
+                    per_second=settings.failed_sign_ins_per_minute / _SECONDS_PER_MINUTE, burst=settings.failed_sign_in_burst
+                ),
+            ),
+        ],
     )
     app.state.unit_of_work = container.unit_of_work
     app.state.operations = container.operations

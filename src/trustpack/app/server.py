@@ -13,6 +13,7 @@ from trustpack.app.bootstrap import Container, open_container
 from trustpack.app.http import build_app
 from trustpack.kernel.errors import ErrorKind, TrustpackError
 from trustpack.platform.settings import Settings, join_address, split_address
+from trustpack.platform.web.connections import ConnectionLimits, guarded_protocol
 
 _STARTUP_POLL_SECONDS = 0.02
 
@@ -65,6 +66,14 @@ async def running_server(container: Container, *, with_worker: bool) -> AsyncIte
         log_config=None,
         access_log=False,
         server_header=False,
+        http=guarded_protocol(
+            ConnectionLimits(
+                request_receive_seconds=settings.request_receive_seconds,
+                response_send_seconds=settings.response_send_seconds,
+                max_connections=settings.max_connections,
+            )
+        ),
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_seconds)),
     )
     server = _Server(config)

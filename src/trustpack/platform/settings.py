@@ -91,6 +91,23 @@ class Settings(BaseSettings):
     worker_poll_seconds: Seconds = Field(0.25, description="How often a worker looks for due work.")
     target_connect_seconds: Seconds = Field(5.0, description="How long one connection attempt to a target may take.")
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body, in bytes.")
+    token_requests_per_second: float = Field(
+        50.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Requests that one token may send to one process in the long run; 0: no limit.",
+    )
+    token_request_burst: int = Field(200, ge=1, description="Requests that one token may send at once before the rate applies.")
+    failed_sign_ins_per_minute: float = Field(
+        10.0, ge=0, allow_inf_nan=False, description="Failed sign-ins of one client address in the long run; 0: no limit."
+    )
+    failed_sign_in_burst: int = Field(20, ge=1, description="Failed sign-ins of one client address before the rate applies.")
+    request_receive_seconds: Seconds = Field(10.0, description="How long a client may take to send one request, head and body.")
+    response_send_seconds: Seconds = Field(30.0, description="How long an answer may wait for a client that does not read it.")
+    keep_alive_seconds: int = Field(5, ge=1, description="How long a connection may stay open between two requests.")
+    max_connections: int = Field(
+        500, ge=1, description="Open connections of one process; beyond it the one that has waited longest for its client goes."
+    )
     shutdown_grace_seconds: Seconds = Field(10.0, description="How long running requests and jobs may finish after SIGTERM.")
 
     @classmethod

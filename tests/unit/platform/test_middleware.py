@@ -216,7 +216,7 @@ async def test_a_body_that_says_that_it_is_not_compressed_is_read(client: httpx2
     [
         ("/raw", {"X-Long": "a" * MAX_HEAD_BYTES}),
         ("/raw", {"A" * MAX_HEAD_BYTES: "a"}),
-        ("/raw", {f"X-{number}": "a" * 1_000 for number in range(MAX_HEAD_BYTES // 1_000)}),
+        ("/raw", {f"X-{number}": "a" * 1_000 for number in range(40)}),
         ("/raw?" + "a" * MAX_HEAD_BYTES, {}),
         ("/" + "a" * MAX_HEAD_BYTES, {}),
     ],

@@ -8,6 +8,14 @@ _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 HTTP_REQUESTS = Counter("trustpack_http_requests_total", "HTTP requests answered.", ("method", "route", "status"))
 HTTP_DURATION = Histogram("trustpack_http_request_seconds", "Time to answer a request.", ("method", "route"), buckets=_FAST)
+RATE_LIMITED = Counter(
+    "trustpack_rate_limited_total", "Requests refused for their number, by limit: token or failed_sign_ins.", ("limit",)
+)
+CONNECTIONS_CUT = Counter(
+    "trustpack_connections_cut_total",
+    "Connections that the server ended, by reason: slow_request, slow_reader, long_head or crowded.",
+    ("reason",),
+)
 POLICY_DURATION = Histogram(
     "trustpack_policy_decision_seconds", "Time of one policy decision.", ("package", "engine"), buckets=_FAST
 )

@@ -82,6 +82,12 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}}
     for status in sorted(STATUS_OF_KIND.values())
 }
+PROBLEM_RESPONSES[STATUS_OF_KIND[ErrorKind.LIMITED]]["headers"] = {
+    "Retry-After": {
+        "description": "After how many seconds a request is taken again; absent where waiting does not help.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 """What every route may answer instead of its own model, for the OpenAPI document."""
 
 
@@ -112,6 +118,8 @@ def respond(error: TrustpackError, *, request_id: str, status: int | None = None
     headers = {"WWW-Authenticate": "Bearer"} if mapped == HTTPStatus.UNAUTHORIZED else {}
     if mapped == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "2"
+    if "retry_after" in error.data:
+        headers["Retry-After"] = str(error.data["retry_after"])
     return Response(json.dumps(document, ensure_ascii=False).encode(), mapped, headers, media_type=PROBLEM_TYPE)
 
 
