@@ -111,6 +111,7 @@ async def test_a_question_gets_the_decision_of_the_stories(engine, changes, allo
     assert decision.self_approvable == ()
 
 
+@pytest.mark.policy_case(10)
 @pytest.mark.parametrize("path", DECISIVE)
 async def test_a_request_without_a_decisive_field_is_denied_by_the_policy_itself(engine, path):
     answer = await raw_answer(engine, without(whole_input(), path))
@@ -119,6 +120,7 @@ async def test_a_request_without_a_decisive_field_is_denied_by_the_policy_itself
     assert answer["reasons"]
 
 
+@pytest.mark.policy_case(10)
 @pytest.mark.parametrize("path", DECISIVE_FOR_EXECUTION)
 async def test_an_execution_without_a_decisive_field_is_denied_by_the_policy_itself(engine, path):
     complete = whole_input(action="execute", approvals=BOTH_VOTES)
@@ -130,6 +132,7 @@ async def test_an_execution_without_a_decisive_field_is_denied_by_the_policy_its
     assert answer["reasons"]
 
 
+@pytest.mark.policy_case(9, 10)
 @pytest.mark.parametrize("path", [*DECISIVE_FOR_EXECUTION, ("now",), ("resource", "target")])
 async def test_the_gate_rejects_a_missing_field_before_any_engine(engine, path):
     complete = high_risk_input(action="execute", approvals=BOTH_VOTES)
@@ -223,6 +226,7 @@ def damaged(value: Any, source: random.Random) -> Any:
     )
 
 
+@pytest.mark.policy_case(15)
 @pytest.mark.slow
 async def test_both_engines_give_the_same_answer_to_five_thousand_random_questions(engines):
     source = random.Random(SEED)

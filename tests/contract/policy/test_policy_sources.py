@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.policy.builders import DIST, bundle_of, required_opa
-from tools.build_policies import CAPABILITIES, ROOT, find_opa, main
+from tools.build_policies import CAPABILITIES, ROOT, BuildFailed, find_opa, main
 from trustpack.capabilities.policy import EmbeddedEngine
 
 
@@ -59,6 +59,7 @@ def test_another_version_of_opa_is_not_taken_for_the_pinned_one(elsewhere):
     assert find_opa() == str(other)
 
 
+@pytest.mark.policy_case(13)
 def test_portable_builtins_are_all_part_of_the_module_itself():
     required_opa()
     operators = {"internal.member_2", "internal.member_3", "assign", "eq", "equal"}
@@ -83,3 +84,32 @@ def test_dist_holds_nothing_but_the_three_files_of_each_policy():
     assert sorted(path.name for path in DIST.iterdir()) == sorted(
         f"{name}{suffix}" for name in names for suffix in (".json", ".tar.gz", ".wasm")
     )
+
+
+@pytest.mark.policy_case(13)
+@pytest.mark.parametrize(
+    "call",
+    [
+        "time.now_ns()",
+        'rand.intn("a", 5)',
+        'uuid.rfc4122("a")',
+        'http.send({"method": "get", "url": "http://127.0.0.1"})',
+        "opa.runtime()",
+        'net.lookup_ip_addr("a")',
+        'trace("a")',
+    ],
+)
+def test_a_policy_that_reads_anything_but_its_input_does_not_build(call: str):
+    with pytest.raises(BuildFailed, match="undefined function"):
+        bundle_of(f"decision := {call}")
+
+
+@pytest.mark.policy_case(11)
+@pytest.mark.parametrize(
+    "rules",
+    ["decision if decision", "decision if other\nother if decision", "f(x) := f(x - 1)\ndecision := f(3)"],
+    ids=["itself", "one another", "a function"],
+)
+def test_a_recursive_policy_does_not_build(rules: str):
+    with pytest.raises(BuildFailed, match="recursive"):
+        bundle_of(rules)

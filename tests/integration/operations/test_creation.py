@@ -368,6 +368,8 @@ async def test_a_creation_is_counted_once_as_decision_and_once_as_run(world: Wor
     assert {event["pack"] for event in events} == {"trust-and-proof"}
 
 
+@pytest.mark.adversarial(21)
+@pytest.mark.policy_case(1)
 async def test_without_a_policy_engine_a_request_is_denied_kept_and_not_billed_as_a_decision(
     container: Container, clock: MovableClock
 ) -> None:

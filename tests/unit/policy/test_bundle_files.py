@@ -39,6 +39,7 @@ def test_the_committed_bundle_is_intact(dist):
     assert bundle.ref.revision.endswith(bundle.ref.policy_digest.removeprefix("sha256:")[:16])
 
 
+@pytest.mark.policy_case(8)
 @pytest.mark.parametrize("name", ["high_risk.wasm", "high_risk.tar.gz"])
 def test_a_file_with_one_changed_byte_is_refused(dist, name):
     data = bytearray((dist / name).read_bytes())
@@ -49,6 +50,7 @@ def test_a_file_with_one_changed_byte_is_refused(dist, name):
         load_bundle(dist, "high_risk")
 
 
+@pytest.mark.policy_case(8)
 @pytest.mark.parametrize("name", ["high_risk.wasm", "high_risk.tar.gz"])
 def test_a_missing_file_is_refused(dist, name):
     (dist / name).unlink()
@@ -92,6 +94,7 @@ def test_an_unreadable_manifest_is_refused(dist, text):
         load_bundle(dist, "high_risk")
 
 
+@pytest.mark.policy_case(8)
 def test_an_archive_with_an_extra_file_is_refused_even_with_its_sha_in_the_manifest(dist):
     files = read_archive((dist / "high_risk.tar.gz").read_bytes())
     replace_archive(dist, files | {"high_risk/extra.rego": b"package high_risk.operations\n\nallow := true\n"})
@@ -109,6 +112,7 @@ def test_an_archive_with_changed_rules_is_refused_even_with_its_sha_in_the_manif
         load_bundle(dist, "high_risk")
 
 
+@pytest.mark.policy_case(8)
 def test_changed_rules_with_new_hashes_are_refused_by_the_digest_of_the_sources(dist):
     files = read_archive((dist / "high_risk.tar.gz").read_bytes())
     files["high_risk/operations.rego"] += b"# changed\n"
@@ -125,6 +129,7 @@ def test_a_broken_archive_is_refused(archive):
         read_archive(archive)
 
 
+@pytest.mark.policy_case(8)
 @pytest.mark.parametrize("name", ["stray.wasm", "notes.txt", "high_risk.wasm.bak"])
 def test_a_stray_file_beside_the_bundles_is_refused(dist, name):
     (dist / name).write_bytes(b"")

@@ -82,6 +82,7 @@ async def test_many_questions_at_once_get_their_own_answers():
     assert [answer["allow"] for answer in answers] == [duration <= 7200 for duration in durations]
 
 
+@pytest.mark.policy_case(11)
 async def test_an_endless_evaluation_is_stopped_at_the_deadline_while_the_event_loop_runs_on():
     async with embedded(bundle_of(ENDLESS), deadline_seconds=0.1) as engine:
         ticks = 0
@@ -98,6 +99,7 @@ async def test_an_endless_evaluation_is_stopped_at_the_deadline_while_the_event_
         assert await engine.evaluate("t", b"{}") is True
 
 
+@pytest.mark.policy_case(11)
 async def test_endless_evaluations_of_one_policy_leave_another_answering():
     async with embedded(bundle_of(ENDLESS), high_risk_bundle(), deadline_seconds=0.3, workers=2) as engine:
         endless = asyncio.ensure_future(engine.evaluate("t", LOOP))
@@ -124,6 +126,7 @@ async def test_questions_that_wait_for_a_worker_longer_than_the_deadline_are_tim
         assert time.perf_counter() - started < 0.1
 
 
+@pytest.mark.policy_case(11, 15)
 async def test_a_memory_bomb_is_a_crash_of_its_own_instance_only():
     async with embedded(bundle_of(BOMB), deadline_seconds=20, workers=1) as engine:
         with pytest.raises(EngineCrashed):
@@ -185,6 +188,7 @@ def test_a_module_without_the_entrypoint_is_refused():
         EmbeddedEngine([replace(high_risk_bundle(), entrypoint="high_risk/operations/other")])
 
 
+@pytest.mark.policy_case(13)
 def test_a_module_that_needs_functions_of_the_host_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr("tools.build_policies.CAPABILITIES", "v1.0.0")
 

@@ -1,13 +1,23 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
-from tests.unit.policy.builders import ALLOW, PACKAGE, FixedClock, decision_request, high_risk_bundle, whole_input
+from tests.unit.policy.builders import ALLOW, PACKAGE, FixedClock, decision_request, high_risk_bundle
+from tests.unit.policy.fake_opa import (
+    DEADLINE,
+    INPUT,
+    REVISION,
+    Handler,
+    asking,
+    envelope,
+    read_request,
+    replies,
+    response,
+    serving,
+)
 from trustpack.capabilities.policy import OpaServer, PolicyGate, PolicyOutcome
 from trustpack.capabilities.policy.adapters.opa import CircuitBreaker
 from trustpack.capabilities.policy.model import (
@@ -19,74 +29,6 @@ from trustpack.capabilities.policy.model import (
     PolicyEvaluationError,
     PolicyUndefined,
 )
-from trustpack.proof.canonical import canonical_bytes
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-REVISION = high_risk_bundle().ref.revision
-INPUT = canonical_bytes(whole_input())
-DEADLINE = 0.15
-
-
-def envelope(**changes: Any) -> dict[str, Any]:
-    provenance = {"version": "1.22.2", "bundles": {"high_risk": {"revision": REVISION}}}
-    whole = {"result": ALLOW, "provenance": provenance} | changes
-    return {key: value for key, value in whole.items() if value is not None}
-
-
-def response(body: bytes | dict[str, Any], *, status: int = 200, headers: str = "") -> bytes:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(data)}\r\n{headers}\r\n".encode() + data
-
-
-def replies(data: bytes) -> Handler:
-    """Answer every question on a connection with the same bytes."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await read_request(reader):
-            writer.write(data)
-            await writer.drain()
-
-    return handle
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    with suppress(asyncio.IncompleteReadError):
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        return head + await reader.readexactly(length)
-    return b""
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    tasks: set[asyncio.Task[Any]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        with suppress(ConnectionError, asyncio.CancelledError):
-            await handler(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@asynccontextmanager
-async def asking(url: str, **options: Any) -> AsyncIterator[OpaServer]:
-    engine = OpaServer([high_risk_bundle()], url=url, **({"deadline_seconds": DEADLINE} | options))
-    try:
-        yield engine
-    finally:
-        await engine.close()
 
 
 async def ask(handler: Handler, **options: Any) -> Any:
@@ -130,6 +72,7 @@ async def test_connections_are_kept_and_used_again():
     assert connections == 1
 
 
+@pytest.mark.policy_case(1)
 async def test_a_refused_connection_is_an_unavailable_engine():
     async with serving(replies(b"")) as url:
         pass
@@ -139,12 +82,14 @@ async def test_a_refused_connection_is_an_unavailable_engine():
             await engine.evaluate(PACKAGE, INPUT)
 
 
+@pytest.mark.policy_case(1)
 async def test_a_name_that_does_not_resolve_is_an_unavailable_engine():
     async with asking("http://opa.invalid:8181", deadline_seconds=5) as engine:
         with pytest.raises(EngineUnavailable):
             await engine.evaluate(PACKAGE, INPUT)
 
 
+@pytest.mark.policy_case(1)
 async def test_a_server_that_does_not_speak_tls_is_an_unavailable_engine():
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
@@ -169,6 +114,7 @@ async def test_a_connection_that_breaks_off_is_an_unavailable_engine(data):
         await ask(handle)
 
 
+@pytest.mark.policy_case(2)
 async def test_a_silent_server_meets_the_deadline():
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
@@ -180,6 +126,7 @@ async def test_a_silent_server_meets_the_deadline():
     assert DEADLINE <= time.perf_counter() - started < DEADLINE + 1
 
 
+@pytest.mark.policy_case(2)
 async def test_a_server_that_drips_bytes_meets_the_same_total_deadline():
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -195,12 +142,14 @@ async def test_a_server_that_drips_bytes_meets_the_same_total_deadline():
     assert time.perf_counter() - started < DEADLINE + 1
 
 
+@pytest.mark.policy_case(3)
 @pytest.mark.parametrize("provenance", [None, {"version": "1.22.2"}, envelope()["provenance"]])
 async def test_an_answer_without_a_result_is_undefined(provenance):
     with pytest.raises(PolicyUndefined):
         await ask(replies(response(envelope(result=None, provenance=provenance))))
 
 
+@pytest.mark.policy_case(5)
 @pytest.mark.parametrize(
     "provenance",
     [
@@ -255,6 +204,7 @@ async def test_an_answer_that_is_not_plain_json_within_the_limits_is_malformed(b
         await ask(replies(response(body)))
 
 
+@pytest.mark.policy_case(4)
 @pytest.mark.parametrize("result", [True, "true", {}, {**ALLOW, "allow": "yes"}, {**ALLOW, "route": "elsewhere"}])
 async def test_a_result_of_another_shape_is_a_deny(result):
     async with serving(replies(response(envelope(result=result)))) as url, asking(url) as engine:
@@ -321,6 +271,7 @@ async def test_an_unknown_package_is_undefined_without_asking():
             await engine.evaluate("no.such", INPUT)
 
 
+@pytest.mark.policy_case(5)
 async def test_health_passes_with_the_expected_bundle_and_fails_with_another():
     async with serving(replies(response(envelope()))) as url, asking(url) as engine:
         await engine.health()
@@ -356,6 +307,7 @@ async def fail_times(engine: OpaServer, times: int) -> None:
             await engine.evaluate(PACKAGE, INPUT)
 
 
+@pytest.mark.policy_case(1)
 async def test_after_five_failures_the_server_is_left_alone():
     server = FlakyServer()
     async with serving(server) as url, asking(url) as engine:
@@ -366,6 +318,7 @@ async def test_after_five_failures_the_server_is_left_alone():
     assert server.questions == 5
 
 
+@pytest.mark.policy_case(15)
 async def test_a_stampede_after_the_rest_sends_exactly_one_probe():
     server, now = FlakyServer(), [0.0]
     async with serving(server) as url, asking(url, monotonic=lambda: now[0]) as engine:
@@ -411,6 +364,7 @@ async def test_answers_that_are_merely_wrong_do_not_open_the_circuit():
                 await engine.evaluate(PACKAGE, INPUT)
 
 
+@pytest.mark.adversarial(21)
 async def test_timeouts_open_the_circuit_and_every_question_stays_a_deny():
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)

@@ -39,6 +39,7 @@ def test_the_deepest_allowed_nesting_passes():
     require_json_limits(nested(MAX_JSON_DEPTH))
 
 
+@pytest.mark.policy_case(9)
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
@@ -66,6 +67,7 @@ def test_a_plain_value_passes(value):
     require_json_limits(value)
 
 
+@pytest.mark.policy_case(9)
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
@@ -113,6 +115,7 @@ def _changed(**members):
     return {**whole_input(), **members}
 
 
+@pytest.mark.policy_case(9)
 @pytest.mark.parametrize(
     ("value", "path", "rule"),
     [
