@@ -173,6 +173,16 @@ async def test_a_token_in_use_goes_on_while_others_fail_from_its_address(world: 
         assert await statuses(client, token, 2) == [200, 200]
 
 
+async def test_garbage_that_was_never_checked_is_no_token_in_use(world: World) -> None:
+    tokens = [garbage(world, number) for number in range(2 * BURST)]
+    async with limited(world, **FAILURE_LIMIT) as client:
+        for token in tokens:
+            for path in ("/healthz", "/nowhere"):
+                await client.get(path, headers=bearer(token))
+
+        assert [(await ask(client, token)).status_code for token in tokens] == [401] * BURST + [429] * BURST
+
+
 async def test_a_token_in_use_that_becomes_invalid_is_one_that_fails(world: World) -> None:
     token = world.tokens["user-engineer"]
     async with limited(world, **FAILURE_LIMIT) as client:
