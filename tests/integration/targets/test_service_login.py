@@ -202,6 +202,8 @@ async def test_an_ended_grant_gets_no_password(target, adapter, service, order):
         "timezone = 'Asia/Tokyo'",
         "synchronous_commit = off",
         "intervalstyle = 'sql_standard'",
+        "standard_conforming_strings = off",
+        "quote_all_identifiers = on",
     ],
 )
 async def test_settings_of_the_caller_change_nothing(target, adapter, service, order, setting):

@@ -42,6 +42,7 @@ $body$;
 create function {api}.definitions_digest() returns text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $body$
   with fixed as (
     select oid from pg_catalog.pg_roles where rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name}, {killer_name}))
