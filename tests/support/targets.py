@@ -213,10 +213,10 @@ def prepare(cluster: Cluster, *, version: int, installed_by: str, name: str, **r
 
 
 @contextmanager
-def running_cluster(directory: Path, version: int) -> Iterator[Cluster]:
+def running_cluster(directory: Path, version: int, *, options: tuple[str, ...] = SERVER_OPTIONS) -> Iterator[Cluster]:
     """Run a cluster with SCRAM on every login for the length of a test session."""
     cluster = Cluster(
-        directory=directory, password=SUPERUSER_PASSWORD, port=free_port(), bin_path=BIN_PATHS[version], options=SERVER_OPTIONS
+        directory=directory, password=SUPERUSER_PASSWORD, port=free_port(), bin_path=BIN_PATHS[version], options=options
     )
     cluster.ensure_running()
     try:
