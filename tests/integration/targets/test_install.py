@@ -194,6 +194,7 @@ def test_two_targets_share_a_cluster_and_even_a_database(server, new_name):
     assert high == []
 
 
+@pytest.mark.adversarial(32)
 def test_the_name_of_a_target_in_another_database_is_not_taken_over(fresh):
     other = f"{fresh.database}_copy"
     url = create_database(fresh.cluster, other)

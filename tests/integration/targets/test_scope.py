@@ -71,6 +71,7 @@ async def test_everything_else_is_denied(target, grantee, statement):
         grantee.execute(sql.SQL(statement).format(**places))
 
 
+@pytest.mark.adversarial(43)
 async def test_nothing_that_a_session_can_set_changes_the_scope(target, grantee):
     attempts = [
         "set app.tenant = 'globex'",
@@ -182,6 +183,7 @@ HOSTILE_SCHEMA = """
 """
 
 
+@pytest.mark.adversarial(31)
 async def test_hostile_names_and_tables_of_the_same_name_are_served(server, new_name, order):
     version, cluster = server
     database = new_name.replace("-", "_")
@@ -246,6 +248,7 @@ async def test_a_scope_that_does_not_fit_the_tenant_columns_type_shows_nothing(s
 
 
 @pytest.mark.parametrize("scope", ["o'brien; drop table orders", '"', "$body$", "%s", "{x}", "ü-ähnlich", "acme ", "\\"], ids=str)
+@pytest.mark.adversarial(31)
 async def test_hostile_scopes_are_values_only(target, adapter, order, scope):
     await granted(adapter, target.definition, replace(order, scope=scope))
     await handed_out(adapter, target.definition, order.role_name)
@@ -256,6 +259,7 @@ async def test_hostile_scopes_are_values_only(target, adapter, order, scope):
 
 
 @pytest.mark.parametrize("scope", ["a\nb", "a\x7fb", "x" * 201, ""], ids=repr)
+@pytest.mark.adversarial(31)
 async def test_scopes_that_cannot_be_shown_to_an_approver_are_refused(target, adapter, order, scope):
     with pytest.raises(TargetRefused):
         await granted(adapter, target.definition, replace(order, scope=scope))

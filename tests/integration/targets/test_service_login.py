@@ -112,6 +112,7 @@ VALID = "SCRAM-SHA-256$4096:{salt}${key}:{key}".format(
     ],
     ids=lambda verifier: repr(verifier)[:40],
 )
+@pytest.mark.adversarial(31)
 async def test_only_a_well_formed_verifier_is_accepted(target, adapter, service, order, verifier):
     await granted(adapter, target.definition, order)
 
@@ -151,6 +152,7 @@ async def test_a_well_formed_verifier_is_stored_as_it_is(target, adapter, servic
     ],
     ids=repr,
 )
+@pytest.mark.adversarial(31)
 def test_only_names_of_temporary_roles_are_accepted(target, service, name):
     for function, arguments in (
         ("grant_access", (name, "acme", 60, 1, None)),
@@ -219,6 +221,7 @@ async def test_settings_of_the_caller_change_nothing(target, adapter, service, o
     assert same == (True,)
 
 
+@pytest.mark.adversarial(33)
 async def test_no_secret_reaches_the_log_or_an_error(target, adapter, order):
     await granted(adapter, target.definition, order)
     with target.superuser() as conn:
