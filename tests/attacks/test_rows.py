@@ -36,10 +36,10 @@ READS = [
 
 SPIES = {
     "cheap": "select count(*) from orders where pg_temp.cheap(tenant)",
-    "cheap, on a column that is masked": "select count(*) from orders where pg_temp.cheap(email) and tenant = 'globex'",
+    "cheap, on a column that is masked": "select count(*) from orders where pg_temp.cheap(email) and tenant <> 'globex'",
     "operator": "select count(*) from orders where tenant operator(pg_temp.===) 'globex'",
     "join": "select count(*) from orders o join refunds r on pg_temp.cheap(o.tenant) and pg_temp.cheap(r.tenant)",
-    "index condition": "select count(*) from orders where id = 1 and pg_temp.cheap(tenant)",
+    "index condition": "select count(*) from orders where id <= 3 and pg_temp.cheap(tenant)",
     "aggregate": "select pg_temp.gather(tenant) from orders",
     "order": "select tenant from orders order by pg_temp.cheap(tenant), id",
     "default cost, least selective": "select 1 from orders where pg_temp.cheap(tenant) and amount >= 0 offset 1000",
@@ -103,6 +103,7 @@ def test_a_function_of_the_grantee_is_never_shown_a_row_behind_the_barrier(targe
         grantee.execute(SPIES[spy])
 
     rows = grantee.execute("select distinct email from orders union select 'acme'").fetchall()
+    assert seen
     assert set(seen) <= {text for (text,) in rows}
 
 
