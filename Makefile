@@ -15,7 +15,7 @@ ON_EVERY_STORE := tests/integration tests/migration tests/contract --ignore test
 on_oldest_server = if [ -x $(OLDEST_SERVER) ]; then echo "test: again, with the store on PostgreSQL 15"; $(1); else echo "skipped: the store on PostgreSQL 15, which is not installed"; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv check lint bench fmt reference clean requirements tools
+.PHONY: help demo test venv check lint soak bench fmt reference clean requirements tools
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -32,6 +32,9 @@ test: $(VENV)/.dev tools lint ## Check and test everything that this machine can
 venv: $(VENV)/.run ## Make .venv with the product in it (.venv/bin/trustpack)
 
 check: $(VENV)/.dev tools lint ## Check format, lint, types, import rules, policies and migrations
+
+soak: $(VENV)/.dev ## Kill the server 1,000 times under load (KILLS=n); goes on where it was interrupted
+	@$(BIN)/python -m tests.soak --kills $(or $(KILLS),1000)
 
 bench: $(VENV)/.run ## Measure this machine; compare with bench/RESULTS.md
 	@$(BIN)/python bench/run.py
