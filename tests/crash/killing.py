@@ -88,7 +88,7 @@ class Killer:
             self.estate.wire.release()
             return [f"{step.name}: the server never came by {point} for the {occurrence}. time"]
         await self.settle(step, request_id)
-        faults = faults_of(self.estate, [request_id], acknowledged=self.client.told[request_id])
+        faults = faults_of(self.estate, [request_id], acknowledged=self.client.told.get(request_id, ()))
         return [f"{step.name}, killed at {point} ({occurrence}.): {fault}" for fault in faults]
 
     async def settle(self, step: Step, request_id: str, *, until: str | None = None) -> None:

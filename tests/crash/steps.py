@@ -53,8 +53,8 @@ class Step:
     until: str | None = None
     """The state up to which the circumstances last; by default the end."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    by_itself: bool = False
-    """It comes with time: what it is taken on cannot be prepared long before."""
+    prepared_late: bool = False
+    """What it is taken on does not keep: it is prepared just before, one at a time."""
 
 
 async def nothing(_: Client) -> str:
@@ -236,14 +236,14 @@ GOVERNED: Final = (
     Step("revert", active, revert, "reverted", kills=Kills.AT_EVERY_POINT),
 )
 BESIDE: Final = (
-    Step("the end of the access", partial(active, seconds=1), wait, "reverted", by_itself=True),
+    Step("the end of the access", partial(active, seconds=1), wait, "reverted", prepared_late=True),
     Step(
         "the end of the approval window",
         asked,
         wait,
         "expired",
         environment={"TRUSTPACK_APPROVAL_WINDOW_SECONDS": "1"},
-        by_itself=True,
+        prepared_late=True,
     ),
     Step(
         "the end of the use-by window",
@@ -251,7 +251,7 @@ BESIDE: Final = (
         wait,
         "expired",
         environment={"TRUSTPACK_APPROVAL_USE_BY_SECONDS": "1"},
-        by_itself=True,
+        prepared_late=True,
     ),
     Step("a denial", nothing, partial(ask, environment="staging"), "denied"),
     Step(
@@ -321,8 +321,8 @@ BESIDE: Final = (
         until="revert_failed",
     ),
     Step("a revert that cleans up in another database", opened_elsewhere, revert, "reverted", circumstances=cleaning_elsewhere),
-    Step("a revert after somebody dropped the role", dropped_by_somebody, revert, "reverted"),
-    Step("the sweep of old keys", sweep_due, await_sweep, None, by_itself=True),
+    Step("a revert after somebody dropped the role", dropped_by_somebody, revert, "reverted", prepared_late=True),
+    Step("the sweep of old keys", sweep_due, await_sweep, None, prepared_late=True),
     Step("reading", opened, read_everything, "active", kills=Kills.NEVER),
     Step("a preview", asked, preview, "pending_approval", kills=Kills.NEVER),
 )

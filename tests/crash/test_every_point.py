@@ -38,7 +38,7 @@ def points_to_die_at(step: Step, traces: Traces) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("step", [step for step in STEPS if step.kills is not Kills.NEVER], ids=lambda step: step.name)
 async def test_killed_between_any_two_steps_nothing_is_lost_or_done_twice(step: Step, killer: Killer, traces: Traces) -> None:
     points = points_to_die_at(step, traces)
-    prepared = [] if step.by_itself else await killer.prepare(step, len(points))
+    prepared = [] if step.prepared_late else await killer.prepare(step, len(points))
 
     faults: list[str] = []
     for point, occurrence in points:

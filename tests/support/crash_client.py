@@ -54,7 +54,7 @@ class Client:
             "Idempotency-Key": key or f"{self.name}-{self._sent}",
         }
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            with self._under_way(path.rpartition("/")[2]):
+            with self._under_way("create" if path.endswith("/requests") else path.rpartition("/")[2]):
                 while True:
                     try:
                         url = self.doors[self._door % len(self.doors)] + path
