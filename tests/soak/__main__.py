@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import json
 import secrets
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -50,7 +51,8 @@ class Progress:
 
     def keep(self, path: Path) -> None:
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        draft.write_text(json.dumps(values, indent=2), encoding="utf-8")
         draft.replace(path)
 
 
@@ -64,7 +66,12 @@ async def soak(estate: Estate, progress: Progress, *, kills: int, kept_in: Path,
             progress.keep(kept_in)
             number = progress.rounds_begun
             campaign = Campaign(
-                estate, http, [a_server(estate, **SHORT_WINDOWS)], progress.seed + number, f"soak-{progress.seed}-{number}"
+                estate,
+                http,
+                [a_server(estate, **SHORT_WINDOWS)],
+                progress.seed + number,
+                f"soak-{progress.seed}-{number}",
+                met=progress.met,
             )
 
             async def count(_: int) -> None:
@@ -75,7 +82,6 @@ async def soak(estate: Estate, progress: Progress, *, kills: int, kept_in: Path,
                     console.print(_line(progress, kills))
 
             verdict = await campaign.run(min(_KILLS_PER_ROUND, kills - progress.kills), after_each=count)
-            progress.met += campaign.met
             progress.answers += campaign.answers
             progress.keep(kept_in)
             console.print(f"round {number}: {sum(verdict.cases.values())} cases, {verdict.receipts} receipts, {_said(verdict)}")
@@ -108,7 +114,7 @@ def _summary(progress: Progress, verdict: Verdict) -> Table:
 
 
 def main() -> int:
-    """Run or resume a soak; exit 1 if the invariant was broken, 130 if interrupted."""
+    """Run or resume a soak; exit 1 if the invariant was broken, 2 if another one is under way, 130 if interrupted."""
     arguments = argparse.ArgumentParser(prog="make soak", description=__doc__)
     arguments.add_argument("--kills", type=int, default=1000, help="how many in all, earlier runs included (1000)")
     arguments.add_argument("--directory", type=Path, default=Path("var/soak"), help="where everything is kept (var/soak)")
@@ -116,15 +122,26 @@ def main() -> int:
     given = arguments.parse_args()
     console = Console(soft_wrap=True)
     directory: Path = given.directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".soak").open("w") as mine:
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print(f"somebody is at it in {directory} already")
+            return 2
+        return _go_on(directory, kills=given.kills, seed=given.seed, console=console)
+
+
+def _go_on(directory: Path, *, kills: int, seed: int | None, console: Console) -> int:
     kept_in = directory / "progress.json"
-    progress = Progress.of(kept_in, seed=given.seed)
-    if progress.kills >= given.kills:
+    progress = Progress.of(kept_in, seed=seed)
+    if progress.kills >= kills:
         console.print(f"{directory} has its {progress.kills} kills; remove it to begin anew, or ask for more with --kills.")
         return 0
-    console.print(f"seed {progress.seed}, {progress.kills} of {given.kills} kills done, kept in {directory}")
+    console.print(f"seed {progress.seed}, {progress.kills} of {kills} kills done, kept in {directory}")
     try:
         with open_estate(directory) as estate:
-            verdict = asyncio.run(soak(estate, progress, kills=given.kills, kept_in=kept_in, console=console))
+            verdict = asyncio.run(soak(estate, progress, kills=kills, kept_in=kept_in, console=console))
     except KeyboardInterrupt:
         console.print(f"interrupted after {progress.kills} kills; the same command goes on from there")
         return 130
