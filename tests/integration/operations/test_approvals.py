@@ -251,6 +251,24 @@ async def test_a_vote_after_the_window_is_refused_even_before_the_request_has_ex
     assert await world.read(request["id"]) == request
 
 
+@pytest.mark.adversarial(14)
+async def test_a_request_whose_role_nobody_holds_waits_and_expires_and_is_never_approved(world: World) -> None:
+    request = await world.ask()
+    for handle in ("user-security", "user-lead-and-security"):
+        await world.change_role(handle, Role.SECURITY_OFFICER, grant=False)
+    for handle in ("user-team-lead", "user-lead-and-security"):
+        await world.act(handle, request["id"], "approve", {"effect_digest": request["effect_digest"]})
+
+    waiting = await world.read(request["id"])
+    executed = await world.act("user-engineer", request["id"], "execute")
+    world.clock.advance(hours=24)
+    await run_due(world)
+
+    assert (waiting["status"], len(waiting["approvals"])) == ("pending_approval", 2)
+    assert (executed.status_code, executed.json()["code"]) == (409, "operations.wrong_state")
+    assert (await world.read(request["id"]))["status"] == "expired"
+
+
 @pytest.mark.adversarial(16)
 async def test_a_request_without_its_approvals_expires_at_the_end_of_the_window(world: World) -> None:
     request = await world.ask()
