@@ -9,7 +9,7 @@ import pytest
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
 from trustpack.capabilities.operations.adapters.postgres.script import definition_digest
 from trustpack.capabilities.operations.adapters.postgres.statements import grant_statements
-from trustpack.capabilities.operations.model import AdapterKind, GrantOrder, Mask, SecretReference, TargetTable
+from trustpack.capabilities.operations.model import AdapterKind, GrantOrder, Mask, RecordMode, SecretReference, TargetTable
 from trustpack.capabilities.operations.rules.target_definition import (
     InvalidTargetDefinition,
     definition_document,
@@ -109,6 +109,7 @@ def test_moving_the_secret_needs_no_new_installation_but_every_other_change_does
         ("max_duration_seconds", 60),
         ("connection_limit", 1),
         ("scopes", ["acme"]),
+        ("record", "none"),
         ("tables/0/hide", ["x"]),
         ("tables/0/mask", {"x": "redacted"}),
         ("tables/0/tenant_column", "owner"),
@@ -144,6 +145,9 @@ def test_moving_the_secret_needs_no_new_installation_but_every_other_change_does
         ("connection_limit", 0),
         ("connection_limit", 11),
         ("connection_limit", None),
+        ("record", "everything"),
+        ("record", None),
+        ("record", ["none"]),
         ("scopes", "acme"),
         ("scopes", [""]),
         ("scopes", ["a", "a"]),
@@ -267,7 +271,8 @@ def test_a_hostile_scope_stays_a_value_in_the_statements():
 def test_the_statements_name_everything_that_a_grant_does_and_what_it_does_only_sometimes():
     statements = grant_statements(parse_definition(DOCUMENT), an_order(scope="acme"))
 
-    assert [statement.split(" ")[0] for statement in statements] == ["insert", "create", "grant", "alter", "alter", "alter", "--"]
+    verbs = ["insert", "create", "grant", "alter", "create", "alter", "alter", "--", "--"]
+    assert [statement.split(" ")[0] for statement in statements] == verbs
     assert [statement for statement in statements if "only where a superuser installed" in statement] == [
         statement for statement in statements if "log_statement" in statement or "temp_file_limit" in statement
     ]
@@ -309,9 +314,31 @@ def test_a_stored_definition_is_read_back_although_todays_schema_refuses_it():
     assert read_definition(stored).max_duration_seconds == 1_000_000
 
 
+def test_what_is_done_with_an_access_is_recorded_unless_the_definition_says_otherwise():
+    stored = {key: value for key, value in definition_document(parse_definition(DOCUMENT)).items() if key != "record"}
+
+    assert parse_definition(DOCUMENT).record == read_definition(stored).record == RecordMode.STATEMENTS
+    assert parse_definition({**DOCUMENT, "record": "none"}).record == RecordMode.NONE
+
+
+@pytest.mark.parametrize(
+    ("record", "said", "counts"),
+    [
+        ("statements", "-- recorded in the target: each statement that reads through these views, with its text", True),
+        ("counter", "-- counted in the target: each statement that reads through these views", True),
+        ("none", "-- not recorded: what is read through these views", False),
+    ],
+)
+def test_the_statements_say_what_will_be_recorded(record, said, counts):
+    statements = grant_statements(parse_definition({**DOCUMENT, "record": record}), an_order(scope="acme"))
+
+    assert statements[-1] == said
+    assert any(statement.startswith("create sequence") for statement in statements) == counts
+
+
 def test_every_definition_is_read_back_as_it_was():
     recorded = {key: value for key, value in DOCUMENT.items() if key not in {"dsn", "tables"}} | {"adapter": "record"}
-    for document in (DOCUMENT, recorded, {**DOCUMENT, "public_host": "::1", "public_port": 1}):
+    for document in (DOCUMENT, recorded, {**DOCUMENT, "public_host": "::1", "public_port": 1}, {**DOCUMENT, "record": "counter"}):
         definition = parse_definition(document)
 
         assert read_definition(definition_document(definition)) == definition

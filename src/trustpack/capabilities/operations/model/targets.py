@@ -25,6 +25,14 @@ class Mask(StrEnum):
     REDACTED = "redacted"
 
 
+class RecordMode(StrEnum):
+    """What a target keeps of the accesses of its grantees (ADR-0015)."""
+
+    STATEMENTS = "statements"
+    COUNTER = "counter"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class SecretReference:
     """Where a secret is read from at the moment of use: the variable `name` (`env`) or the file `name` (`file`)."""
@@ -59,6 +67,7 @@ class TargetDefinition:
     public_host: str | None = None
     """Where grantees connect when that is not where the service does."""
     public_port: int | None = None
+    record: RecordMode = RecordMode.STATEMENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +133,42 @@ class ConnectionDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessCounts:
+    """How often a grant touched the data, and what became of each touch: one view read by one statement.
+
+    `recorded` with their text, `not_kept` counted only, `rolled_back` the rest.
+    """
+
+    touched: int
+    recorded: int
+    not_kept: int
+    rolled_back: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRecord:
+    """What was done with an access, as the target recorded it. Its grantee could add to the numbers, never lower them.
+
+    `counts` is None where the mode is `none`, and where `unavailable` says why the record could not be read.
+    """
+
+    mode: RecordMode
+    counts: AccessCounts | None = None
+    statements: tuple[Mapping[str, JsonValue], ...] = ()
+    unavailable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RevertOutcome:
-    """The result of taking a grant back: `proof` is kept in the receipt, `blockers` name what stood in the way."""
+    """The result of taking a grant back: `proof` is kept in the receipt, `blockers` name what stood in the way.
+
+    `accesses` is there once the end is proven, where a system behind the target can tell.
+    """
 
     proven: bool
     proof: Mapping[str, JsonValue]
     blockers: tuple[str, ...]
+    accesses: AccessRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)

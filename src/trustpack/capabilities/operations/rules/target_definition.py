@@ -15,7 +15,7 @@ from typing import ClassVar, cast
 import jsonschema_rs
 import yaml
 
-from trustpack.capabilities.operations.model import AdapterKind, Mask, SecretReference, TargetDefinition, TargetTable
+from trustpack.capabilities.operations.model import AdapterKind, Mask, RecordMode, SecretReference, TargetDefinition, TargetTable
 from trustpack.kernel.errors import ErrorKind, TrustpackError
 from trustpack.kernel.json_types import JsonObject, JsonValue
 
@@ -89,6 +89,7 @@ def read_definition(document: Mapping[str, JsonValue]) -> TargetDefinition:
         connection_limit=int(cast(int, document["connection_limit"])),
         public_host=cast("str | None", document.get("public_host")),
         public_port=None if public_port is None else int(public_port),
+        record=RecordMode(cast(str, document.get("record", RecordMode.STATEMENTS))),
     )
 
 
@@ -117,6 +118,7 @@ def installed_document(definition: TargetDefinition) -> JsonObject:
         "max_duration_seconds": definition.max_duration_seconds,
         "connection_limit": definition.connection_limit,
         "scopes": list(definition.scopes),
+        "record": definition.record.value,
         "tables": [_table_document(table) for table in definition.tables],
     }
 

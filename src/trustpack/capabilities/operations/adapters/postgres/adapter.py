@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
+import structlog
 from psycopg import AsyncConnection
 
+from trustpack.capabilities.operations.adapters.postgres.accesses import read_accesses
 from trustpack.capabilities.operations.adapters.postgres.failures import failed_connection
 from trustpack.capabilities.operations.adapters.postgres.identity import read_identity, reason_to_keep_off, require_system
 from trustpack.capabilities.operations.adapters.postgres.revert import RevertRun
@@ -19,6 +21,7 @@ from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, d
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession, holding_turn, open_session
 from trustpack.capabilities.operations.adapters.postgres.statements import grant_statements
 from trustpack.capabilities.operations.model import (
+    AccessRecord,
     ConnectionDetails,
     GrantMark,
     GrantOrder,
@@ -30,9 +33,11 @@ from trustpack.capabilities.operations.model import (
     TargetNotPrepared,
     TargetUnavailable,
 )
+from trustpack.kernel.errors import TrustpackError
 from trustpack.kernel.ids import IdSource
 from trustpack.kernel.json_types import JsonObject
 
+_log = structlog.get_logger(__name__)
 _CONCURRENT_CALLS: Final = 16
 _CONCURRENT_REVERTS: Final = 8
 """A revert holds two sessions. Together they stay below the service login's limit of 40 (`sql/roles.sql`)."""
@@ -118,7 +123,24 @@ class PostgresTargetAdapter:
                 random_bytes=self._ids.random_bytes,
                 open_database=lambda database: self._session(definition, database=database),
             )
-            return await run.carry_out()
+            outcome = await run.carry_out()
+            # Last, when nothing can be in flight any more: rows and counter outlive the role, and so the record can neither
+            # hold up the revert nor be lost with a crash.
+            return replace(outcome, accesses=await self._accesses(definition, grant, session)) if outcome.proven else outcome
+
+    async def _accesses(self, definition: TargetDefinition, grant: GrantMark, session: TargetSession) -> AccessRecord:
+        """Read the record of a grant that is gone, with a second try on a new session: this one may have broken meanwhile."""
+        try:
+            return await read_accesses(session, role_name=grant.role_name)
+        except TrustpackError as error:
+            _log.warning("access_record_not_read", role_name=grant.role_name, code=error.code, detail=error.detail)
+        try:
+            async with self._session(definition) as another:
+                await require_system(another, grant)
+                return await read_accesses(another, role_name=grant.role_name)
+        except TrustpackError as error:
+            _log.error("access_record_unavailable", role_name=grant.role_name, code=error.code, detail=error.detail)
+            return AccessRecord(mode=definition.record, unavailable=f"{error.code}: {error.detail}")
 
     async def inventory(self, definition: TargetDefinition) -> JsonObject:
         """Return every temporary role that the target has or should have, sessions without a role, and changed passwords."""

@@ -10,15 +10,19 @@ from psycopg import sql
 
 from trustpack.capabilities.operations.adapters.postgres.catalogue import Column, LiveTable
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
-from trustpack.capabilities.operations.model import Mask, TargetDefinition
+from trustpack.capabilities.operations.model import Mask, RecordMode, TargetDefinition
 from trustpack.capabilities.operations.rules.target_definition import installed_document, view_names
 from trustpack.proof.canonical import digest_of_value
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Version of what is installed; grows with every change of the templates that an existing installation must take over."""
 MOST_LIVE_GRANTS: Final = 5000
 """Live grants of one target. Measured with 3,000 at once (`make bench`): none fails, and on PostgreSQL 18 the last takes about
 three times as long as the first."""
+MOST_STATEMENTS: Final = 1000
+"""Statements of one grant whose text is kept; further ones are counted only, so that no grantee can fill a disk."""
+LONGEST_STATEMENT: Final = 2000
+"""Characters of a statement that are kept."""
 
 _SETTINGS: Final = sql.SQL(
     "set local search_path = pg_catalog, pg_temp;\n"
@@ -48,8 +52,9 @@ def install_statements(
     definition: TargetDefinition, tables: tuple[LiveTable, ...], *, database: str, server_version: int, as_superuser: bool
 ) -> sql.Composed:
     """Return the installation without its transaction. `server_version` is `server_version_num`, such as 180004."""
-    script = _SETTINGS + _join(definition, database, ["roles", "state"]) + _views(definition, tables)
-    script += _join(definition, database, ["access", "ending", "dropping", "insight"])
+    scope = "scope" if definition.record == RecordMode.NONE else "recorded_scope"
+    script = _SETTINGS + _join(definition, database, ["roles", "state", scope]) + _views(definition, tables)
+    script += _join(definition, database, ["access", "ending", "dropping", "insight", "record"])
     if as_superuser:
         script += _join(definition, database, ["superuser"])
     script += _join(definition, database, ["seal"])
@@ -129,6 +134,9 @@ def _join(definition: TargetDefinition, database: str, parts: list[str]) -> sql.
         "max_duration_seconds": sql.Literal(definition.max_duration_seconds),
         "max_connection_limit": sql.Literal(definition.connection_limit),
         "max_live_grants": sql.Literal(MOST_LIVE_GRANTS),
+        "record": sql.Literal(definition.record.value),
+        "most_statements": sql.Literal(MOST_STATEMENTS),
+        "longest_statement": sql.Literal(LONGEST_STATEMENT),
         "scopes": sql.Literal(json.dumps(list(definition.scopes), ensure_ascii=False)),
     }
     folder = resources.files(__package__).joinpath("sql")

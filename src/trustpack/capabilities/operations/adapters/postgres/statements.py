@@ -7,9 +7,14 @@ from typing import Final
 from psycopg import sql
 
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
-from trustpack.capabilities.operations.model import GrantOrder, TargetDefinition, TargetTable
+from trustpack.capabilities.operations.model import GrantOrder, RecordMode, TargetDefinition, TargetTable
 from trustpack.capabilities.operations.rules.target_definition import view_names
 
+_RECORDED: Final = {
+    RecordMode.STATEMENTS: "-- recorded in the target: each statement that reads through these views, with its text",
+    RecordMode.COUNTER: "-- counted in the target: each statement that reads through these views",
+    RecordMode.NONE: "-- not recorded: what is read through these views",
+}
 _IF_DELEGATED: Final = sql.SQL("    -- only where a superuser installed the target")
 
 
@@ -37,12 +42,14 @@ def grant_statements(definition: TargetDefinition, order: GrantOrder) -> tuple[s
     logged = sql.SQL("alter role {role} set log_statement = 'all'{condition}").format(role=role, condition=_IF_DELEGATED)
     limited = sql.SQL("alter role {role} set temp_file_limit = '256MB'{condition}").format(role=role, condition=_IF_DELEGATED)
     pointed = sql.SQL("alter role {role} set search_path = {views}").format(role=role, views=views)
+    counted = sql.SQL("create sequence {counter}").format(counter=sql.Identifier(names.state, f"touches_{order.role_name}"))
     shown = [
         _shown(table, view=sql.Identifier(names.views, view).as_string(None), order=order)
         for table, view in zip(definition.tables, view_names(definition.tables), strict=True)
     ]
-    carried_out = (noted, created, granted, pointed, logged, limited)
-    return (*(statement.as_string(None) for statement in carried_out), *shown)
+    counting = () if definition.record == RecordMode.NONE else (counted,)
+    carried_out = (noted, created, granted, pointed, *counting, logged, limited)
+    return (*(statement.as_string(None) for statement in carried_out), *shown, _RECORDED[definition.record])
 
 
 def _shown(table: TargetTable, *, view: str, order: GrantOrder) -> str:

@@ -5,6 +5,17 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $body$ select p_name is not null and length(p_name) = 36 and p_name ~ '^tpk_[0-9a-f]+$' $body$;
 
+-- The sequence that counts what a grant touches. Only the provisioner may use it, so that no grantee can lower it.
+create function {state}.counter_name(p_role text) returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $body$ select 'touches_' || p_role $body$;
+
+create function {state}.counter_of(p_role text) returns regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$ select to_regclass(format('%I.%I', {state_name}, {state}.counter_name(p_role))) $body$;
+
 create function {state}.require_grantee_name(p_name text) returns void
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
@@ -134,6 +145,9 @@ begin
     execute format('grant %I to %I' || case when has_membership_options then ' with inherit true, set false' else '' end,
                    {reader_name}, p_role);
     execute format('alter role %I set search_path = %I', p_role, {views_name});
+    if config.record <> 'none' then
+      execute format('create sequence %I.%I', {state_name}, {state}.counter_name(p_role));
+    end if;
     if has_parameter_privilege('log_statement', 'set') then
       execute format('alter role %I set log_statement = %L', p_role, 'all');
       execute format('alter role %I set temp_file_limit = %L', p_role, '256MB');
@@ -141,7 +155,8 @@ begin
   exception when duplicate_object or unique_violation then
     raise exception 'a role of this name exists that was not made by a grant of this target' using errcode = 'TP002';
   end;
-  update {state}.grants set role_oid = (select oid from pg_catalog.pg_roles where rolname = p_role)
+  update {state}.grants
+     set role_oid = (select oid from pg_catalog.pg_roles where rolname = p_role), record = config.record
    where role_name = p_role returning * into held;
   return {state}.report(held, false);
 end

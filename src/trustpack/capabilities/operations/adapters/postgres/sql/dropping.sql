@@ -95,6 +95,8 @@ begin
                               'blockers', jsonb_build_array('role_renamed_or_replaced'), 'other_databases', '[]'::jsonb);
   end if;
   update {state}.grants set dropped_at = clock_timestamp(), evidence = p_evidence where role_name = p_role returning * into held;
+  perform {state}.close_counter(p_role);
+  perform {state}.prune_accesses();
   return jsonb_build_object('at', clock_timestamp(), 'dropped', true, 'dropped_at', held.dropped_at);
 end
 $body$;

@@ -71,6 +71,12 @@ as $body$
        and dependency.refobjid in (select oid from fixed)
        and object.identity !~ '^pg_temp' and coalesce(object.schema, '') !~ '^pg_temp'
        and not (dependency.deptype = 'o' and dependency.refobjid = {reader_name}::regrole)
+       -- The counters come and go with the grants.
+       and not (dependency.deptype = 'o' and dependency.refobjid = {provisioner_name}::regrole
+         and dependency.classid = 'pg_catalog.pg_class'::regclass and exists (
+             select from pg_catalog.pg_class as counter
+               join {state}.grants as granted on granted.role_name = substr(counter.relname, length({state}.counter_name('')) + 1)
+              where counter.oid = dependency.objid and counter.relkind = 'S' and counter.relnamespace = {state_name}::regnamespace))
        and not (dependency.classid = 'pg_catalog.pg_default_acl'::regclass and exists (
              select from pg_catalog.pg_default_acl as rights join pg_catalog.pg_roles as giver on giver.oid = rights.defaclrole
               where rights.oid = dependency.objid and (giver.rolname = {reader_name} or {state}.is_grantee_name(giver.rolname))))

@@ -1,4 +1,4 @@
--- 9. Nobody but the service may call, and it may do nothing else.
+-- 10. Nobody but the service may call, and it may do nothing else.
 do $install$
 declare
   routine record;

@@ -8,10 +8,12 @@ create table if not exists {state}.settings (
   max_duration_seconds integer not null,
   max_connection_limit integer not null,
   max_live_grants integer not null,
+  record text not null default 'none',
   objects_digest text,
   installation_id uuid not null default gen_random_uuid()    -- made once; a re-installation keeps it
 );
 alter table {state}.settings add column if not exists installation_id uuid not null default gen_random_uuid();
+alter table {state}.settings add column if not exists record text not null default 'none';
 create table if not exists {state}.scopes (scope text primary key);
 -- Rows stay for ever: a role name is used once. A row without role_oid burns a name whose grant was taken back before it was made.
 create table if not exists {state}.grants (
@@ -25,38 +27,39 @@ create table if not exists {state}.grants (
   verifier_digest bytea,
   evidence jsonb,
   dropped_at timestamptz,
-  generation integer not null default 0    -- of the credential that is set
+  generation integer not null default 0,    -- of the credential that is set
+  record text not null default 'none',    -- what is kept of its accesses; another installation does not change it
+  touched bigint,    -- the last value of its counter, once that is dropped
+  pruned_at timestamptz
 );
 alter table {state}.grants add column if not exists generation integer not null default 0;
+alter table {state}.grants add column if not exists record text not null default 'none';
+alter table {state}.grants add column if not exists touched bigint;
+alter table {state}.grants add column if not exists pruned_at timestamptz;
 create index if not exists grants_role_oid on {state}.grants (role_oid);
+create index if not exists grants_to_prune on {state}.grants (dropped_at) where record <> 'none' and pruned_at is null;
+-- What grantees did, statement by statement. No foreign key: its row lock would let a grantee hold up its own end.
+create table if not exists {state}.accesses (
+  role_name text not null,
+  number bigint not null,
+  at timestamptz not null,
+  pid integer not null,
+  application_name text not null,
+  statement text not null,
+  primary key (role_name, number)
+);
 -- A row lock here makes reverts of one role take turns. An advisory lock would not do: a grantee can take any of those.
 create table if not exists {state}.turns (role_name text primary key, taken_at timestamptz not null);
 
-insert into {state}.settings (layout, target, definition_digest, max_duration_seconds, max_connection_limit, max_live_grants)
-values ({layout}, {target}, {definition_digest}, {max_duration_seconds}, {max_connection_limit}, {max_live_grants})
+insert into {state}.settings (layout, target, definition_digest, max_duration_seconds, max_connection_limit, max_live_grants, record)
+values ({layout}, {target}, {definition_digest}, {max_duration_seconds}, {max_connection_limit}, {max_live_grants}, {record})
 on conflict (is_only_row) do update set
   layout = excluded.layout, target = excluded.target, definition_digest = excluded.definition_digest,
   max_duration_seconds = excluded.max_duration_seconds, max_connection_limit = excluded.max_connection_limit,
-  max_live_grants = excluded.max_live_grants;
+  max_live_grants = excluded.max_live_grants, record = excluded.record;
 delete from {state}.scopes;
 insert into {state}.scopes (scope) select jsonb_array_elements_text({scopes}::jsonb);
 
 grant usage on schema {state} to {owner};
 grant select (role_name, role_oid, scope, expires_at, dropped_at) on {state}.grants to {owner};
-reset role;
-
--- 3. What a grantee reads: rows of its scope, until its grant expires on this server's clock, whether or not trustpack still runs.
-set local role {owner};
-create function {views}.scope() returns text
-language sql stable parallel restricted security definer
-set search_path = pg_catalog, pg_temp
-as $body$
-  select held.scope
-    from {state}.grants as held
-    join pg_catalog.pg_roles as role on role.oid = held.role_oid and role.rolname = held.role_name
-   where held.role_name = session_user and held.dropped_at is null and held.expires_at > clock_timestamp()
-$body$;
-revoke all on function {views}.scope() from public;
-grant execute on function {views}.scope() to {reader};
-grant usage on schema {views} to {reader};
 reset role;
