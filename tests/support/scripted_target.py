@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from trustpack.capabilities.operations.model import (
+    AccessRecord,
     ConnectionDetails,
     GrantMark,
     GrantOrder,
@@ -49,6 +50,7 @@ class ScriptedTarget:
         self._steps: defaultdict[str, deque[Step]] = defaultdict(deque)
         self.installation = "first"
         self.system = "cluster-a"
+        self.accesses: AccessRecord | None = None
         self.roles: dict[str, ScriptedRole] = {}
         self.calls: list[str] = []
 
@@ -135,7 +137,8 @@ class ScriptedTarget:
             return RevertOutcome(proven=False, proof={"known": False}, blockers=("grant_unknown_to_the_target",))
         if grant.role_name in self.roles:
             self.roles[grant.role_name].is_dropped = True
-        return RevertOutcome(proven=True, proof={"sessions": 0, "role_name": grant.role_name, "login": "refused"}, blockers=())
+        proof = {"sessions": 0, "role_name": grant.role_name, "login": "refused"}
+        return RevertOutcome(proven=True, proof=proof, blockers=(), accesses=self.accesses)
 
 
 async def unavailable(honest: Honest) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trustpack.kernel.errors import InvalidInput
 from trustpack.kernel.ids import build_id
-from trustpack.platform.web.pagination import decode_cursor, encode_cursor
+from trustpack.platform.web.pagination import decode_cursor, decode_place, encode_cursor, encode_place
 
 
 @given(unix_ms=st.integers(0, (1 << 48) - 1), random=st.binary(min_size=10, max_size=10))
@@ -61,3 +61,18 @@ def test_any_text_gives_an_id_or_the_named_error(cursor: str):
 
     assert found is not None
     assert decode_cursor(encode_cursor(found)) == found
+
+
+@given(place=st.integers(0, (1 << 63) - 1))
+def test_a_cursor_stands_for_the_place_that_its_page_follows(place: int):
+    assert decode_place(encode_place(place)) == place
+
+
+def test_without_a_cursor_a_list_begins_at_its_first_place():
+    assert decode_place(None) == 0
+
+
+@pytest.mark.parametrize("marker", ["hro_" + "0" * 32, "plc_" + "f" * 32, f"plc_{1 << 63:032x}"])
+def test_a_cursor_of_another_list_or_beyond_any_list_is_refused_by_name(marker: str):
+    with pytest.raises(InvalidInput):
+        decode_place(encode_cursor(marker))

@@ -7,6 +7,7 @@ Does not own: what a subject is, whether a transition is allowed, or when it hap
 from trustpack.capabilities.ledger.model import Receipt, Transition
 from trustpack.capabilities.ledger.service import (
     count_receipts,
+    disclosed_items,
     disclosed_values,
     disclosures_of,
     present_receipt,
@@ -18,6 +19,7 @@ __all__ = [
     "Receipt",
     "Transition",
     "count_receipts",
+    "disclosed_items",
     "disclosed_values",
     "disclosures_of",
     "present_receipt",

@@ -14,6 +14,7 @@ from trustpack.proof.canonical import digest_of_value
 from trustpack.proof.commitments import SALT_BYTES, Disclosure
 
 count_receipts = store.count_receipts
+disclosed_items = store.disclosed_items
 disclosed_values = store.disclosed_values
 disclosures_of = store.disclosures_of
 receipts_of = store.receipts_of

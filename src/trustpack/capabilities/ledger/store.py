@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from trustpack.capabilities.ledger.model import Receipt, Transition
+from trustpack.kernel.json_types import JsonObject
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import canonical_bytes
 from trustpack.proof.commitments import Disclosure
@@ -96,6 +97,19 @@ async def disclosed_values(tx: Transaction, subject_ids: Sequence[str], *, paths
         {"tenant": tx.tenant_id, "subjects": list(subject_ids), "paths": list(paths)},
     )
     return {(row["subject_id"], row["seq"]): json.loads(row["value"]) for row in rows}
+
+
+async def disclosed_items(tx: Transaction, subject_id: str, *, path: str, after: int, limit: int) -> list[JsonObject]:
+    """Return a part of the list that was disclosed under a path; nothing where it is erased."""
+    rows = await tx.fetch_all(
+        "SELECT entry.item FROM trustpack.disclosures d"
+        " JOIN trustpack.receipts r ON r.tenant_id = d.tenant_id AND r.id = d.receipt_id"
+        " CROSS JOIN LATERAL jsonb_array_elements(convert_from(d.value, 'UTF8')::jsonb) WITH ORDINALITY AS entry (item, place)"
+        " WHERE r.tenant_id = %(tenant)s AND r.subject_id = %(subject)s AND d.path = %(path)s"
+        " ORDER BY r.seq, entry.place OFFSET %(after)s LIMIT %(limit)s",
+        {"tenant": tx.tenant_id, "subject": subject_id, "path": path, "after": after, "limit": limit},
+    )
+    return [row["item"] for row in rows]
 
 
 async def count_receipts(tx: Transaction, *, subject_id: str, actor_id: str, action: str) -> int:

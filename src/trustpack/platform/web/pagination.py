@@ -10,6 +10,7 @@ from trustpack.kernel.errors import InvalidInput
 
 MAX_PAGE = 200
 DEFAULT_PAGE = 50
+_PLACE = re.compile(r"plc_0{16}[0-7][0-9a-f]{15}")
 _LAST_ID = re.compile(rb"[a-z]{2,8}_[0-9a-f]{32}")
 
 
@@ -29,3 +30,18 @@ def decode_cursor(cursor: str | None) -> str | None:
     if not _LAST_ID.fullmatch(raw):
         raise InvalidInput("The cursor is not one that this service handed out.")
     return raw.decode()
+
+
+def encode_place(place: int) -> str:
+    """Return the cursor of the page that follows the item at this place of a list whose items have no id."""
+    return encode_cursor(f"plc_{place:032x}")
+
+
+def decode_place(cursor: str | None) -> int:
+    """Return the place that a cursor stands for, 0 without one. Raises `InvalidInput` for a cursor that we did not make."""
+    marker = decode_cursor(cursor)
+    if marker is None:
+        return 0
+    if not _PLACE.fullmatch(marker):
+        raise InvalidInput("The cursor is not one that this service handed out.")
+    return int(marker.removeprefix("plc_"), 16)

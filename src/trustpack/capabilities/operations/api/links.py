@@ -16,6 +16,7 @@ _OF_A_REQUEST = (
     "issue_credentials",
     "revert_request",
     "read_receipts",
+    "list_statements",
     "download_evidence",
 )
 
@@ -33,6 +34,12 @@ def links_of_request(pointer: str = "") -> dict[str, Link]:
 def links_of_page() -> dict[str, Link]:
     """Return the links from a page of requests: to the next page, and from its first request on."""
     return {"next_page": _link("list_requests", cursor="$response.body#/next_cursor"), **links_of_request("/items/0")}
+
+
+def links_of_statements() -> dict[str, Link]:
+    """Return the link from a page of statements to the next one."""
+    here = {"request_id": "$request.path.request_id", "cursor": "$response.body#/next_cursor"}
+    return {"next_page": _link("list_statements", **here)}
 
 
 def leading_on(*statuses: int, links: Mapping[str, Link]) -> dict[int | str, dict[str, Any]]:

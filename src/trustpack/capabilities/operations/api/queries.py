@@ -10,13 +10,20 @@ from pydantic import AwareDatetime, BeforeValidator
 
 from trustpack.capabilities.directory import SignedIn
 from trustpack.capabilities.operations.api.answering import PREFIX, TAG, AtDesk, answer_json
-from trustpack.capabilities.operations.api.links import leading_on, links_of_page, links_of_request
-from trustpack.capabilities.operations.api.shapes import PreviewAnswer, ReceiptsAnswer, RequestAnswer, RequestBody, RequestPage
+from trustpack.capabilities.operations.api.links import leading_on, links_of_page, links_of_request, links_of_statements
+from trustpack.capabilities.operations.api.shapes import (
+    PreviewAnswer,
+    ReceiptsAnswer,
+    RequestAnswer,
+    RequestBody,
+    RequestPage,
+    StatementPage,
+)
 from trustpack.capabilities.operations.model import Status
 from trustpack.capabilities.operations.service import creating, reading
 from trustpack.capabilities.operations.store.requests import RequestFilter
 from trustpack.kernel.clock import parse_time
-from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, encode_cursor
+from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, decode_place, encode_cursor, encode_place
 from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import Store, StrictRoute
 
@@ -90,3 +97,24 @@ async def read_receipts(request_id: str, actor: SignedIn, unit_of_work: Store) -
     """Return every receipt of a request in order."""
     async with unit_of_work.transaction(actor.tenant_id) as tx:
         return answer_json({"items": await reading.read_receipts(tx, actor, request_id)})
+
+
+@router.get(
+    "/requests/{request_id}/statements",
+    response_model=StatementPage,
+    responses=leading_on(200, links=links_of_statements()),
+    summary="Read what was done with the access",
+)
+async def list_statements(
+    request_id: str,
+    actor: SignedIn,
+    unit_of_work: Store,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    cursor: Annotated[str | None, Query(max_length=200, json_schema_extra={"format": "place"})] = None,
+) -> Response:
+    """List the recorded statements of an access that has ended, oldest first, a page at a time."""
+    after = decode_place(cursor)
+    async with unit_of_work.transaction(actor.tenant_id) as tx:
+        items = await reading.list_statements(tx, actor, request_id, after=after, limit=limit + 1)
+    following = encode_place(after + limit) if len(items) > limit else None
+    return answer_json({"items": items[:limit], "next_cursor": following})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
-from trustpack.capabilities.operations.model import NewRequest
+from trustpack.capabilities.operations.model import NewRequest, RecordMode
 from trustpack.kernel.actor import Role
 from trustpack.platform.web.routing import Body
 
@@ -132,6 +132,34 @@ class _Person(BaseModel):
     handle: str | None
 
 
+class AccessRecordAnswer(BaseModel):
+    """What was done with an access. One view read by one statement counts as one; no rollback lowers `touched`."""
+
+    mode: RecordMode
+    touched: int | None
+    recorded: int | None
+    not_kept: int | None = Field(description="Counted only: beyond the 1,000 that are kept with their text, or by choice.")
+    rolled_back: int | None
+    unavailable: str | None = Field(description="Why the target's record could not be read.")
+    summary: str
+
+
+class GrantAnswer(BaseModel):
+    """The access itself; `access_record` is null before its end is proven."""
+
+    id: str
+    status: str
+    role_name: str
+    granted_at: str | None
+    expires_at: str | None
+    target_expires_at: str | None
+    credentials_issued: int
+    ended_at: str | None
+    revert_proof: dict[str, Any] | None
+    revert_blockers: list[str]
+    access_record: AccessRecordAnswer | None
+
+
 class RequestAnswer(BaseModel):
     """A request as it stands."""
 
@@ -153,7 +181,7 @@ class RequestAnswer(BaseModel):
     approvals: list[dict[str, Any]]
     decisions: list[str]
     execution: dict[str, Any] | None
-    grant: dict[str, Any] | None
+    grant: GrantAnswer | None
     created_at: str
     approval_expires_at: str
     use_by: str | None
@@ -175,6 +203,23 @@ class PreviewAnswer(BaseModel):
     could_approve: dict[str, list[_Person]]
     effect: dict[str, Any]
     effect_digest: str
+
+
+class Statement(BaseModel):
+    """One recorded statement: its place among all that touched the data, and its text up to 2,000 characters."""
+
+    number: int
+    at: str
+    pid: int
+    application_name: str
+    statement: str
+
+
+class StatementPage(BaseModel):
+    """One page of statements, oldest first; `next_cursor` leads on."""
+
+    items: list[Statement]
+    next_cursor: str | None
 
 
 class ReceiptsAnswer(BaseModel):

@@ -140,7 +140,7 @@ class Grant:
     """A live effect with an end. `expires_at` is on our clock, `target_expires_at` on the target's, which is what counts.
 
     `target_system` is the system that it was ordered on; nothing that another one says proves anything about it. `proof` is
-    there once its end is proven; until then `blockers` name what stands in the way.
+    there once its end is proven; until then `blockers` name what stands in the way. `access_record` counts what was done with it.
     """
 
     id: str
@@ -157,6 +157,7 @@ class Grant:
     ended_at: datetime | None
     proof: bytes | None
     blockers: tuple[str, ...] = ()
+    access_record: bytes | None = None
 
     @property
     def mark(self) -> GrantMark:

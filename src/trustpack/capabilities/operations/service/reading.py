@@ -9,6 +9,7 @@ from typing import Any
 
 from trustpack.capabilities import approvals, directory, ledger, policy
 from trustpack.capabilities.operations.model import WORKSPACE, Case, Execution, Grant, HighRiskRequest
+from trustpack.capabilities.operations.rules.access_records import STATEMENTS_PATH, present_access_document
 from trustpack.capabilities.operations.rules.effects import approved_target, read_effect
 from trustpack.capabilities.operations.rules.visibility import may_read, reads_everything
 from trustpack.capabilities.operations.store import grants as grant_store
@@ -115,6 +116,15 @@ async def read_receipts(tx: Transaction, actor: Actor, request_id: str) -> list[
     return [ledger.present_receipt(receipt, handles=handles) for receipt in receipts]
 
 
+async def list_statements(tx: Transaction, actor: Actor, request_id: str, *, after: int, limit: int) -> list[JsonObject]:
+    """Return what the grantee of a request did, in order, after the first `after` statements. Raises `NotFound`.
+
+    There is none before the end of the access, and none after an erasure.
+    """
+    request = await find_readable(tx, actor, request_id)
+    return await ledger.disclosed_items(tx, request.id, path=STATEMENTS_PATH, after=after, limit=limit)
+
+
 def present(view: RequestView) -> dict[str, Any]:
     """Return the wire shape of a request (api.md)."""
     request, handles = view.request, view.handles or {}
@@ -188,6 +198,7 @@ def _present_grant(grant: Grant | None) -> JsonObject | None:
         "ended_at": format_time(grant.ended_at) if grant.ended_at else None,
         "revert_proof": json.loads(grant.proof) if grant.proof else None,
         "revert_blockers": list(grant.blockers),
+        "access_record": present_access_document(json.loads(grant.access_record)) if grant.access_record else None,
     }
 
 

@@ -17,6 +17,7 @@ from trustpack.capabilities.operations.model import (
     RevertOutcome,
     Status,
 )
+from trustpack.capabilities.operations.rules.access_records import STATEMENTS_PATH, access_document
 from trustpack.capabilities.operations.rules.transitions import next_status
 from trustpack.capabilities.operations.service.context import MOST_BLOCKERS, REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
@@ -110,9 +111,19 @@ async def _record_outcome(operations: Operations, job: Job, outcome: RevertOutco
 
 
 async def _record_proof(tx: Transaction, request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> None:
-    payload: dict[str, JsonValue] = {"grant_id": grant.id, "proof": dict(outcome.proof)}
-    actor = system_actor(tx.tenant_id, "auto-revert")
-    reverted = await advance(tx, request, Command.FINISH_REVERT, actor=actor, action="reverted", payload=payload)
+    accesses = access_document(outcome.accesses)
+    payload: dict[str, JsonValue] = {"grant_id": grant.id, "proof": dict(outcome.proof), "access_record": accesses}
+    # Query text can hold anything that the grantee wrote or looked for: it is as personal as a justification.
+    statements = list(outcome.accesses.statements) if outcome.accesses is not None else []
+    reverted = await advance(
+        tx,
+        request,
+        Command.FINISH_REVERT,
+        actor=system_actor(tx.tenant_id, "auto-revert"),
+        action="reverted",
+        payload=payload,
+        personal={STATEMENTS_PATH: statements} if statements else {},
+    )
     ended = replace(
         grant,
         seq=reverted.version,
@@ -120,6 +131,7 @@ async def _record_proof(tx: Transaction, request: HighRiskRequest, grant: Grant,
         ended_at=tx.now,
         proof=canonical_bytes(outcome.proof),
         blockers=(),
+        access_record=None if accesses is None else canonical_bytes(accesses),
     )
     await grant_store.update_grant(tx, ended)
     if grant.expires_at is not None:

@@ -49,9 +49,10 @@ async def insert_grant(tx: Transaction, grant: Grant) -> None:
     """Store a new grant."""
     await tx.write(
         "INSERT INTO trustpack.grants (tenant_id, id, request_id, seq, status, role_name, target_system, role_ref, granted_at,"
-        " expires_at, target_expires_at, credentials_issued, ended_at, proof, blockers) VALUES (%(tenant)s, %(id)s, %(request)s,"
+        " expires_at, target_expires_at, credentials_issued, ended_at, proof, blockers, access_record)"
+        " VALUES (%(tenant)s, %(id)s, %(request)s,"
         " %(seq)s, %(status)s, %(role)s, %(system)s, %(ref)s, %(granted)s, %(expires)s, %(target_expires)s, %(issued)s,"
-        " %(ended)s, %(proof)s, %(blockers)s)",
+        " %(ended)s, %(proof)s, %(blockers)s, %(accesses)s)",
         {**_grant_values(tx, grant), "request": grant.request_id, "role": grant.role_name, "system": grant.target_system},
     )
 
@@ -61,7 +62,8 @@ async def update_grant(tx: Transaction, grant: Grant) -> None:
     await tx.write(
         "UPDATE trustpack.grants SET seq = %(seq)s, status = %(status)s, role_ref = %(ref)s, granted_at = %(granted)s,"
         " expires_at = %(expires)s, target_expires_at = %(target_expires)s, credentials_issued = %(issued)s,"
-        " ended_at = %(ended)s, proof = %(proof)s, blockers = %(blockers)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        " ended_at = %(ended)s, proof = %(proof)s, blockers = %(blockers)s,"
+        " access_record = %(accesses)s WHERE tenant_id = %(tenant)s AND id = %(id)s",
         _grant_values(tx, grant),
     )
 
@@ -70,7 +72,7 @@ async def grants_of(tx: Transaction, request_ids: Sequence[str]) -> dict[str, Gr
     """Return the grant of each request that has one."""
     rows = await tx.fetch_all(
         "SELECT id, request_id, seq, status, role_name, target_system, role_ref, granted_at, expires_at, target_expires_at,"
-        " credentials_issued, ended_at, proof, blockers FROM trustpack.grants"
+        " credentials_issued, ended_at, proof, blockers, access_record FROM trustpack.grants"
         " WHERE tenant_id = %(tenant)s AND request_id = ANY(%(ids)s)",
         {"tenant": tx.tenant_id, "ids": list(request_ids)},
     )
@@ -106,4 +108,5 @@ def _grant_values(tx: Transaction, grant: Grant) -> dict[str, Any]:
         "ended": grant.ended_at,
         "proof": grant.proof,
         "blockers": list(grant.blockers),
+        "accesses": grant.access_record,
     }
