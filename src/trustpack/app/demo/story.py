@@ -60,6 +60,7 @@ class Story:
             session = await self._look_around(credentials)
             await self._watch_it_end(session, credentials)
             await self._wait_for_proof(http, request["id"])
+            await self._show_what_was_done(http, request["id"])
             await self._login_is_refused(credentials)
             return await self._evidence(http, request["id"])
 
@@ -115,6 +116,8 @@ class Story:
             seen == {SCOPE: truth[SCOPE]},
             f"{seen.get(SCOPE)} orders of {SCOPE}; of the others ({sum(truth.values())} in all) none",
         )
+        async with session.transaction(force_rollback=True):
+            await _rows(session, "SELECT count(*) FROM refunds")
         email = (await _rows(session, "SELECT email FROM customers LIMIT 1"))[0][0]
         self._check(email.endswith("***"), f"e-mail addresses are masked: {email}")
         for attempt in ("SELECT * FROM public.orders", "SELECT tax_id FROM customers", "CREATE ROLE more"):
@@ -147,6 +150,15 @@ class Story:
         self._check(bool(proof), f"the receipt holds the proof, {len(json.dumps(proof))} bytes of it:")
         for name, fact in sorted(_leaves(proof)):
             self.console.print(f"      {name}: {fact}", style="dim", highlight=False, soft_wrap=True)
+
+    async def _show_what_was_done(self, http: httpx2.AsyncClient, request_id: str) -> None:
+        self._headline("the database itself kept a record of every read, which nobody could shorten")
+        request = (await http.get(f"/high-risk-ops/requests/{request_id}", headers=self._sign("user-auditor"))).json()
+        record = request["grant"]["access_record"]
+        path = f"/high-risk-ops/requests/{request_id}/statements?limit=1"
+        first = (await http.get(path, headers=self._sign("user-auditor"))).json()["items"][0]
+        self._check(record["rolled_back"] >= 1, record["summary"])
+        self._check(first["number"] == 1, f"the first of them: {first['statement']}")
 
     async def _login_is_refused(self, credentials: Mapping[str, Any]) -> None:
         said = "let in"
@@ -190,7 +202,7 @@ class Story:
             for receipt in receipts
             for entry in receipt["disclosures"]
         ]
-        self._check(bool(disclosed) and all(disclosed), "the justification opens its commitment")
+        self._check(bool(disclosed) and all(disclosed), "the justification, and the statements, open their commitments")
 
     async def _until(
         self, http: httpx2.AsyncClient, request_id: str, reached: Callable[[Mapping[str, Any]], bool]
