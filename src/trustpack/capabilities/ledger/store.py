@@ -52,7 +52,7 @@ async def insert_disclosures(tx: Transaction, *, receipt_id: str, disclosures: S
     await tx.write(
         "INSERT INTO trustpack.disclosures (tenant_id, receipt_id, path, salt, value)"
         " SELECT %(tenant)s, %(receipt)s, d.path, d.salt, d.value"
-        " FROM unnest(%(paths)s::text[], %(salts)s::bytea[], %(values)s::bytea[]) AS d (path, salt, value)",
+        " FROM unnest(%(paths)s::text[], %(salts)s::bytea[], %(values)b::bytea[]) AS d (path, salt, value)",
         {
             "tenant": tx.tenant_id,
             "receipt": receipt_id,
