@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from psycopg import sql
 
 from tests.support.targets import SERVICE_PASSWORD, granted, marked, prepare, running_cluster
 from trustpack.capabilities.operations.adapters.postgres import install as installation
-from trustpack.capabilities.operations.model import SecretReference, TargetDrifted
+from trustpack.capabilities.operations.model import SecretReference, TargetDrifted, TargetUnavailable
 
 
 @pytest.fixture
@@ -143,3 +144,22 @@ async def test_a_target_that_hangs_holds_up_only_its_own(target, order):
     for writer in silent:
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the server runs as this user then and could not be locked out of its file")
+async def test_a_control_file_that_cannot_be_read_is_a_fault_and_no_other_system(pair, order):
+    _, target = pair
+    grant = await granted(target.adapter(), target.definition, order)
+    mark = await marked(target.adapter(), target.definition, order.role_name, role_ref=grant.role_ref)
+    control = target.cluster.data_path / "global" / "pg_control"
+    mode = control.stat().st_mode
+    control.chmod(0)
+    try:
+        with pytest.raises(TargetUnavailable):
+            await target.adapter().identify(target.definition)
+        with pytest.raises(TargetUnavailable):
+            await target.adapter().revert(target.definition, mark)
+    finally:
+        control.chmod(mode)
+
+    assert (await target.adapter().revert(target.definition, mark)).proven

@@ -91,11 +91,13 @@ as $body$
 declare
   system_identifier text;
 begin
-  begin
-    select control.system_identifier::text into system_identifier from pg_control_system() as control;
-  exception when insufficient_privilege then
-    system_identifier := null;    -- some managed servers keep it to themselves
-  end;
+  if has_function_privilege('pg_catalog.pg_control_system()', 'execute') then    -- some managed servers keep it to themselves
+    begin
+      select control.system_identifier::text into system_identifier from pg_control_system() as control;
+    exception when others then    -- a file that cannot be read has the SQLSTATE of a missing right, and is no other system
+      raise exception 'the control file cannot be read (SQLSTATE %)', sqlstate using errcode = 'io_error';
+    end;
+  end if;
   return jsonb_build_object(
     'system_identifier', system_identifier,
     'database', current_database(),
