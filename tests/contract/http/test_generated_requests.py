@@ -16,7 +16,7 @@ from schemathesis.engine import events, from_schema
 from tests.support.asgi_bridge import OnLoop
 from tests.support.world import World
 from trustpack.app.http import build_app
-from trustpack.platform.web.pagination import encode_cursor
+from trustpack.platform.web.pagination import encode_cursor, encode_place
 
 SEED = 20_261_122
 EXAMPLES = 25
@@ -36,6 +36,7 @@ CHECKS = {
     "use_after_free",
     "ensure_resource_availability",
 }
+schemathesis.openapi.format("place", st.integers(0, 2000).map(encode_place))
 schemathesis.openapi.format("cursor", st.binary(min_size=16, max_size=16).map(lambda raw: encode_cursor(f"hro_{raw.hex()}")))
 
 

@@ -17,6 +17,8 @@ POST /high-risk-ops/requests/preview                200  200  200  200  200  200
 GET  /high-risk-ops/requests                        200  200  200  200  200  200  200  200  200  200  200  200  200  200
 GET  /high-risk-ops/requests/{request_id}           200  200  404  200  200  200  404  404  404  200  200  404  200  404
 GET  /high-risk-ops/requests/{request_id}/receipts  200  200  404  200  200  200  404  404  404  200  200  404  200  404
+GET  /high-risk-ops/requests/{request_id}/statements
+                                                    200  200  404  200  200  200  404  404  404  200  200  404  200  404
 GET  /evidence/high-risk-ops/{request_id}           200  200  404  200  200  200  404  404  404  200  200  404  200  404
 GET  /policy/decisions                              200  200  404  200  200  200  404  404  404  200  200  404  200  404
 GET  /policy/decisions/{decision_id}                200  200  404  200  200  200  404  404  404  200  200  404  200  404
@@ -71,6 +73,7 @@ CALLS: Mapping[str, Call] = {
     f"GET {_REQUESTS}": Call(f"{_REQUESTS}?requester={{person}}"),
     f"GET {_REQUESTS}/{{request_id}}": Call(f"{_REQUESTS}/{{request}}"),
     f"GET {_REQUESTS}/{{request_id}}/receipts": Call(f"{_REQUESTS}/{{request}}/receipts"),
+    f"GET {_REQUESTS}/{{request_id}}/statements": Call(f"{_REQUESTS}/{{request}}/statements"),
     "GET /evidence/high-risk-ops/{request_id}": Call("/evidence/high-risk-ops/{request}"),
     "GET /policy/decisions": Call("/policy/decisions?subject={request}"),
     "GET /policy/decisions/{decision_id}": Call("/policy/decisions/{decision}"),
