@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +24,10 @@ A revert takes a tenth of a second, so that two at a time just keep up with a th
 four are more sessions on the target than four workers may have together.
 """
 SCAN_LIMIT = 200
+TICK_SECONDS = 60.0
+"""How often a worker looks after what no job does, beginning when it starts."""
+
+Tick = Callable[[], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +46,15 @@ class _Due:
 class Worker:
     """Looks for due jobs of all tenants and runs them, a few of each lane at a time, until it is told to stop."""
 
-    def __init__(self, runner: JobRunner, *, system_pool: Pool, unit_of_work: UnitOfWork, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        runner: JobRunner,
+        *,
+        system_pool: Pool,
+        unit_of_work: UnitOfWork,
+        poll_seconds: float,
+        tick: Tick | None = None,
+    ) -> None:
         self._runner = runner
         self._system_pool = system_pool
         self._unit_of_work = unit_of_work
@@ -49,6 +62,8 @@ class Worker:
         self._running: dict[str, tuple[str, str]] = {}
         self._has_room_again = asyncio.Event()
         self._polled_at: float | None = None
+        self._tick = tick
+        self._ticked_at: float | None = None
 
     @property
     def poll_age_seconds(self) -> float | None:
@@ -68,6 +83,7 @@ class Worker:
                 try:
                     await self._start_due_jobs()
                     self._polled_at = monotonic_seconds()
+                    await self._tick_if_due()
                 except DatabaseError as error:
                     _log.warning("worker_waits_for_database", reason=type(error).__name__)
                 except Exception:  # noqa: BLE001 - without this loop no access would end any more
@@ -86,6 +102,12 @@ class Worker:
             if not claimed:
                 break
         return count
+
+    async def _tick_if_due(self) -> None:
+        if self._tick is None or (self._ticked_at is not None and monotonic_seconds() - self._ticked_at < TICK_SECONDS):
+            return
+        await self._tick()
+        self._ticked_at = monotonic_seconds()
 
     async def _start_due_jobs(self) -> None:
         for found in await self._due(per_lane=JOBS_PER_LANE):
