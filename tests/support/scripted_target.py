@@ -22,6 +22,7 @@ from trustpack.capabilities.operations.model import (
     TargetRefused,
     TargetUnavailable,
 )
+from trustpack.capabilities.operations.model.drift import Drift, FoundRole, Repair, TargetInventory
 from trustpack.kernel.clock import Clock
 from trustpack.proof.canonical import digest_of_value
 
@@ -40,6 +41,10 @@ class ScriptedRole:
     password: str | None = None
     generation: int = 0
     is_dropped: bool = False
+    issuer: str | None = None
+    is_covered: bool = True
+    valid_until: str | None = None
+    """Where somebody changed it."""
 
 
 class ScriptedTarget:
@@ -51,6 +56,7 @@ class ScriptedTarget:
         self.installation = "first"
         self.system = "cluster-a"
         self.accesses: AccessRecord | None = None
+        self.is_sealed = True
         self.roles: dict[str, ScriptedRole] = {}
         self.calls: list[str] = []
 
@@ -92,6 +98,12 @@ class ScriptedTarget:
     async def revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
         return await self._answer("revert", lambda: self._revert(grant))
 
+    async def inventory(self, definition: TargetDefinition) -> TargetInventory:
+        return await self._answer("inventory", self._inventory)
+
+    async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
+        return await self._answer("repair", lambda: self._repair(drift))
+
     async def _answer(self, method: str, honest: Honest) -> Any:
         self.calls.append(method)
         steps = self._steps[method]
@@ -118,6 +130,37 @@ class ScriptedTarget:
             remaining_seconds=(role.expires_at - now).total_seconds(),
             adopted=known is not None,
         )
+
+    def _inventory(self) -> TargetInventory:
+        now = self._clock.now()
+        roles = [self._found(name, role, now) for name, role in self.roles.items() if not role.is_dropped]
+        return TargetInventory(system=self.system, is_current=True, is_sealed=self.is_sealed, roles=tuple(roles))
+
+    def _found(self, name: str, role: ScriptedRole, now: datetime) -> FoundRole:
+        return FoundRole(
+            name=name,
+            ref=f"scripted:{name}",
+            is_covered=role.is_covered,
+            issuer=role.issuer,
+            expires_at=role.expires_at,
+            is_expired=role.expires_at <= now,
+            valid_until=role.valid_until or str(role.expires_at),
+            keeps_valid_until=role.valid_until is None,
+            can_login=True,
+            in_group=True,
+            is_taken_over=False,
+        )
+
+    def _repair(self, drift: Drift) -> tuple[str, ...]:
+        assert drift.role_name is not None
+        role = self.roles[drift.role_name]
+        match drift.repair:
+            case Repair.RESTORE_EXPIRY:
+                assert drift.expires_at is not None
+                role.valid_until, role.expires_at = None, min(role.expires_at, drift.expires_at)
+            case Repair.REMOVE_ROLE:
+                role.is_dropped = True
+        return ()
 
     def _set_verifier(self, grant: GrantMark, password: str, generation: int) -> ConnectionDetails:
         if grant.system != self.system:

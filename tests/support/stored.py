@@ -10,9 +10,11 @@ import psycopg
 from psycopg import sql
 
 from tests.support.world import World
+from trustpack.capabilities.operations.service.context import EXECUTE_JOB, EXPIRE_JOB, REVERT_JOB
 from trustpack.platform.database import store_logins
 from trustpack.proof.receipt_chain import check_chain
 
+KINDS = (EXECUTE_JOB, EXPIRE_JOB, REVERT_JOB)
 FLOW_TABLES = (
     "high_risk_requests", "policy_decisions", "receipts", "disclosures", "usage_events", "approvals", "executions", "grants",
 )  # fmt: skip
@@ -35,7 +37,7 @@ async def counts(world: World, *tables: str) -> dict[str, int]:
 
 async def jobs_of(world: World) -> Sequence[Mapping[str, Any]]:
     """Return the work that the flow has asked for."""
-    return await rows(world, "SELECT * FROM trustpack.jobs WHERE kind LIKE 'operations.%%' ORDER BY due_at")
+    return await rows(world, "SELECT * FROM trustpack.jobs WHERE kind = ANY(%(kinds)s) ORDER BY due_at", kinds=list(KINDS))
 
 
 async def decisions_about(world: World, request_id: str) -> Sequence[Mapping[str, Any]]:
@@ -60,14 +62,15 @@ async def usage_about(world: World, request_id: str) -> list[str]:
     return sorted(event["type"] for event in events)
 
 
-async def run_due(world: World) -> int:
-    """Do what the flow has to do now for this tenant, through the worker's own claim and runner."""
+async def run_due(world: World, *, kinds: tuple[str, ...] = KINDS) -> int:
+    """Do what the flow has to do now for this tenant, through the worker's own claim and runner; targets are not compared."""
     runner, done = world.container.runner, 0
     while True:
         due = await rows(
             world,
-            "SELECT id FROM trustpack.jobs WHERE kind LIKE 'operations.%%' AND due_at <= %(now)s"
+            "SELECT id FROM trustpack.jobs WHERE kind = ANY(%(kinds)s) AND due_at <= %(now)s"
             " AND (locked_until IS NULL OR locked_until < clock_timestamp())",
+            kinds=list(kinds),
             now=world.clock.now(),
         )
         claimed = [job for row in due if (job := await runner.claim(world.tenant_id, row["id"])) is not None]

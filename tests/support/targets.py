@@ -34,6 +34,7 @@ from trustpack.platform.embedded_postgres import Cluster, free_port
 SUPERUSER_PASSWORD = "only-for-tests"
 SERVICE_PASSWORD = "service-only-for-tests"
 GRANTEE_PASSWORD = "grantee-only-for-tests"
+STORE_ID = "00000000-0000-4000-8000-000000000001"
 BIN_PATHS = {18: POSTGRES_VERSIONS[18], 16: POSTGRES_VERSIONS[16], 15: Path("/usr/lib/postgresql/15/bin")}
 SERVER_OPTIONS = ("fsync=off", "max_connections=120", "max_prepared_transactions=5", "log_statement=none")
 
@@ -94,6 +95,7 @@ class TargetDatabase:
         arguments: dict[str, Any] = {
             "resolve_secret": lambda _: self.service_url,
             "ids": CountingIds(),
+            "issuer": STORE_ID,
             "connect_timeout_seconds": 5.0,
         }
         return PostgresTargetAdapter(**(arguments | replaced))

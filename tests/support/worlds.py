@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -12,11 +12,12 @@ import httpx2
 
 from tests.support.clock import MovableClock
 from tests.support.scripted_target import ScriptedTarget
-from tests.support.world import CAST, World
+from tests.support.world import CAST, RECORD_TARGET, World
 from trustpack.app.bootstrap import Container
 from trustpack.app.http import build_app
 from trustpack.capabilities import directory
 from trustpack.capabilities.operations.jobs import job_handlers
+from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind
 from trustpack.capabilities.policy import PolicyGate
 from trustpack.kernel.actor import system_actor
@@ -52,6 +53,20 @@ async def scripted_world(
         yield world
 
 
+@asynccontextmanager
+async def world_on(
+    container: Container, clock: MovableClock, adapter: TargetAdapter, document: Mapping[str, Any]
+) -> AsyncIterator[World]:
+    """Open a fresh tenant whose only target is the given one, behind an application that reaches it through the adapter."""
+    operations = replace(container.operations, adapters=adapters_by_kind(record=adapter, postgres=adapter))
+    own = container_with(container, operations)
+    transport = httpx2.ASGITransport(app=build_app(own, with_worker=False), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://trustpack.test") as http:
+        world = World(tenant_id=f"on-target-{next(_numbers)}", container=own, clock=clock, http=http)
+        await populate(world, document)
+        yield world
+
+
 def container_with(container: Container, operations: Operations) -> Container:
     """Return a container like the given one whose flow works with other collaborators."""
     runner = JobRunner(container.unit_of_work, job_handlers(operations))
@@ -64,10 +79,10 @@ def container_with(container: Container, operations: Operations) -> Container:
     return replace(container, gate=operations.gate, operations=operations, runner=runner, worker=worker)
 
 
-async def populate(world: World) -> None:
+async def populate(world: World, document: Mapping[str, Any] = RECORD_TARGET) -> None:
     """Make the tenant of a world, its usual people and its target."""
     async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
         await directory.create_tenant(tx, system_actor(world.tenant_id, "operator"), name=world.tenant_id, is_demo=True)
     for handle, roles in CAST.items():
         await world.add_person(handle, *roles)
-    await world.add_target()
+    await world.add_target(document)

@@ -12,7 +12,7 @@ import psycopg
 from trustpack.capabilities import policy
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.adapters.record import RecordTargetAdapter
-from trustpack.capabilities.operations.jobs import job_handlers
+from trustpack.capabilities.operations.jobs import TargetWatch, job_handlers
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind, limits_of
 from trustpack.kernel.clock import Clock
 from trustpack.platform.database import (
@@ -22,6 +22,7 @@ from trustpack.platform.database import (
     SYSTEM_ROLE,
     embedded_cluster,
     open_pool,
+    read_store_id,
     require_powerless,
     role_password,
     store_logins,
@@ -95,21 +96,31 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
         unit_of_work = UnitOfWork(app_pool, clock=the_clock, ids=ids)
         gate = _policy_gate(settings, the_clock)
         stack.push_async_callback(gate.engine.close)
+        store_id = await read_store_id(app_pool)
         operations = Operations(
             unit_of_work=unit_of_work,
+            system_pool=system_pool,
+            store_id=store_id,
             gate=gate,
             adapters=adapters_by_kind(
                 record=RecordTargetAdapter(settings.data_dir / "recorded-targets", clock=the_clock),
                 postgres=PostgresTargetAdapter(
                     resolve_secret=SecretFiles(settings.data_dir).resolve,
                     ids=ids,
+                    issuer=store_id,
                     connect_timeout_seconds=settings.target_connect_seconds,
                 ),
             ),
             limits=limits_of(settings),
         )
         runner = JobRunner(unit_of_work, {**job_handlers(operations), **sweep_handlers(unit_of_work)})
-        worker = Worker(runner, system_pool=system_pool, unit_of_work=unit_of_work, poll_seconds=settings.worker_poll_seconds)
+        worker = Worker(
+            runner,
+            system_pool=system_pool,
+            unit_of_work=unit_of_work,
+            poll_seconds=settings.worker_poll_seconds,
+            tick=TargetWatch(operations),
+        )
         yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, runner, worker)
 
 

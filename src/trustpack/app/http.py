@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from fastapi import FastAPI, Response
@@ -20,6 +20,7 @@ from trustpack.capabilities.evidence.api import router as evidence_router
 from trustpack.capabilities.operations import find_readable
 from trustpack.capabilities.operations.api import router as operations_router
 from trustpack.capabilities.operations.service.context import REVERT_JOB
+from trustpack.capabilities.operations.service.reconciling import read_drift
 from trustpack.capabilities.policy.api import build_router as policy_router
 from trustpack.platform.jobs import read_backlog
 from trustpack.platform.telemetry import metrics
@@ -106,6 +107,7 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
     @app.get("/metrics", tags=["service"], include_in_schema=False)
     async def show_metrics() -> Response:
         await _measure_backlog(container)
+        await _measure_drift(container)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
@@ -125,3 +127,15 @@ async def _measure_backlog(container: Container) -> None:
     for kind in {*container.runner.kinds, *retrying}:
         metrics.JOBS_RETRYING.labels(kind=kind).set(retrying.get(kind, absent))
     metrics.REVERTS_UNPROVEN.set(retrying.get(REVERT_JOB, absent))
+
+
+async def _measure_drift(container: Container) -> None:
+    metrics.TARGET_DRIFT.clear()
+    metrics.TARGET_COMPARED_SECONDS.clear()
+    with suppress(DatabaseError):  # unknown is shown as absent; a target that is fine shows the time of its comparison
+        for target in await read_drift(container.operations):
+            succeeded_at = target.succeeded_at
+            age = float("inf") if succeeded_at is None else (container.unit_of_work.clock.now() - succeeded_at).total_seconds()
+            metrics.TARGET_COMPARED_SECONDS.labels(target=target.target_name).set(age)
+            for code, count in target.findings.items():
+                metrics.TARGET_DRIFT.labels(code=code, target=target.target_name).set(count)

@@ -111,6 +111,15 @@ async def require_powerless(pool: Pool) -> None:
         raise UnsafeDatabaseLogin(f"The login {row['login'] if row else '(unknown)'} could bypass row-level security.")
 
 
+async def read_store_id(pool: Pool) -> str:
+    """Return the id of this store, by which a target tells its grants from another store's."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute("SELECT id::text FROM trustpack.store_identity")
+        row = await cursor.fetchone()
+    assert row is not None  # the migration made it
+    return str(row["id"])
+
+
 def read_or_make_secret(path: Path) -> str:
     """Return the secret kept in `path`, making it (readable by its owner only) on the first call.
 

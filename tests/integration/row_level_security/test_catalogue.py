@@ -10,7 +10,7 @@ from tests.support.store import rows_as_owner, tables_of_tenants
 from trustpack.platform.settings import Settings
 
 SCHEMA = "trustpack"
-WITHOUT_TENANT = {"accounts", "governed_tables"}
+WITHOUT_TENANT = {"accounts", "governed_tables", "store_identity"}
 INDEXES_OVER_ALL_TENANTS = {"jobs_due"}
 """Read by the system role alone, to find due work of every tenant."""
 CHANGEABLE_BY_APP = {
@@ -25,11 +25,16 @@ CHANGEABLE_BY_APP = {
     "high_risk_requests",
     "executions",
     "grants",
+    "reconciliations",
 }
 REMOVABLE_BY_APP = {"jobs", "idempotency_keys"}
 READABLE_BY_SYSTEM = {
     "jobs": {"tenant_id", "id", "kind", "lane", "due_at", "locked_until", "last_error"},
     "tenants": {"tenant_id", "is_demo", "status"},
+    "targets": {"tenant_id", "id", "status"},
+    "high_risk_requests": {"tenant_id", "id", "target_id"},
+    "grants": {"tenant_id", "request_id", "role_name", "status", "ended_at"},
+    "reconciliations": {"tenant_id", "target_id", "target_name", "succeeded_at", "findings"},
 }
 CALLABLE = {"trustpack_app": {"sign_in", "active_target"}}
 """They run with the caller's rights, so under its row-level security."""

@@ -416,9 +416,9 @@ async def test_a_password_changed_by_the_grantee_changes_nothing(target, adapter
     with pytest.raises(psycopg.OperationalError):
         target.grantee(role_name, password="my-own")
     if target.installed_by == "superuser":
-        assert role_name in inventory["password_changed"]
+        assert role_name in inventory.password_changed
     else:
-        assert inventory["password_changed"] is None
+        assert inventory.password_changed is None
 
 
 @pytest.mark.parametrize("steps", [["expire"], ["expire", "kill"], ["expire", "kill", "drop_role"]], ids=lambda steps: steps[-1])

@@ -52,6 +52,20 @@ cancelled         .            .             .             .
 expired           .            .             .             .
 failed            .            .             .             .
 revert_failed     .            reverted      =             =
+
+                  detect_drift
+pending_approval  .
+approved          .
+executing         =
+active            =
+reverting         =
+reverted          =
+denied            .
+rejected          .
+cancelled         .
+expired           .
+failed            =
+revert_failed     =
 """
 
 

@@ -17,6 +17,7 @@ from trustpack.capabilities.operations.model import (
     TargetDefinition,
     TargetIdentity,
 )
+from trustpack.capabilities.operations.model.drift import Drift, TargetInventory
 
 
 class TargetAdapter(Protocol):
@@ -59,5 +60,20 @@ class TargetAdapter(Protocol):
         known to have made: that is a blocker. A grant that never came to be is proven gone, and its name is burned: one that
         arrives later is refused. Raises `TargetUnavailable`, `TargetNotPrepared`; everything that could not be done or proven
         is named in the outcome, which then is not `proven`.
+        """
+        ...
+
+    async def inventory(self, definition: TargetDefinition) -> TargetInventory:
+        """Report every temporary role that the target has or should have, and whether it is as it was installed.
+
+        Guarantee: nothing is changed. Raises `TargetUnavailable`, `TargetNotPrepared`.
+        """
+        ...
+
+    async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
+        """Do what the drift's repair asks of the target; return what stands in the way, nothing when the catalogue shows it done.
+
+        Idempotent. What is no repair of the target's own (`revert_grant`, `end_access`, `schedule_again`) changes nothing. Raises
+        `TargetUnavailable`, `TargetRefused`, `TargetNotPrepared`; `TargetDrifted` on another system than `system`.
         """
         ...

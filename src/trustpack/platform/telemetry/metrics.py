@@ -1,4 +1,4 @@
-"""Every Prometheus metric of the process. No label holds an id or a person (cardinality, privacy)."""
+"""Every Prometheus metric of the process. No label holds an id or a person (cardinality, privacy); a target has its name."""
 
 from __future__ import annotations
 
@@ -33,4 +33,22 @@ REVERT_LATENESS = Histogram(
     "trustpack_revert_lateness_seconds",
     "Time from a grant's end to the proof that it is gone.",
     buckets=(0.1, 0.25, 0.5, 1, 2, 5, 30, 300),
+)
+TARGET_DRIFT = Gauge(
+    "trustpack_target_drift",
+    "Findings that stood when a target was last compared, over all tenants; absent means none.",
+    ("code", "target"),
+)
+TARGET_COMPARED_SECONDS = Gauge(
+    "trustpack_target_compared_seconds",
+    "Time since a target was last compared with success (of several tenants the oldest; +Inf: never); must stay near 60.",
+    ("target",),
+)
+RECONCILIATIONS = Counter(
+    "trustpack_reconciliations_total",
+    "Comparisons of a target with its grants, by outcome: clean, drift or unavailable.",
+    ("outcome",),
+)
+DRIFT_REPAIRS = Counter(
+    "trustpack_drift_repairs_total", "Attempts to set drift right, by outcome: done or blocked.", ("code", "outcome")
 )

@@ -28,6 +28,7 @@ from trustpack.capabilities.operations.model import (
     TargetRefused,
     TargetUnavailable,
 )
+from trustpack.capabilities.operations.model.drift import Drift, FoundRole, TargetInventory
 from trustpack.capabilities.operations.rules.target_definition import definition_document
 from trustpack.kernel.clock import Clock, format_time, parse_time
 from trustpack.kernel.json_types import JsonObject, JsonValue
@@ -71,6 +72,22 @@ class RecordTargetAdapter:
 
     async def revert(self, definition: TargetDefinition, grant: GrantMark) -> RevertOutcome:
         return await asyncio.to_thread(self._revert, definition, grant)
+
+    async def inventory(self, definition: TargetDefinition) -> TargetInventory:
+        return await asyncio.to_thread(self._inventory, definition)
+
+    async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
+        """Nothing: no role stands behind a line of the record that somebody could change."""
+        del definition, drift, system
+        return ()
+
+    def _inventory(self, definition: TargetDefinition) -> TargetInventory:
+        system = self._identify(definition).system
+        with self._journal(definition) as journal:
+            ended = {entry["role_name"] for entry in journal.entries if entry["event"] == "reverted"}
+            granted = [entry for entry in journal.entries if entry["event"] == "granted" and entry["role_name"] not in ended]
+        now = self._clock.now()
+        return TargetInventory(system=system, is_current=True, roles=tuple(_found_role(entry, now=now) for entry in granted))
 
     def _identify(self, definition: TargetDefinition) -> TargetIdentity:
         with self._opened(_IDENTITY_FILE) as file:
@@ -202,6 +219,23 @@ def _order_document(order: GrantOrder) -> JsonObject:
 
 def _role_ref(role_name: str) -> str:
     return f"record:{role_name}"
+
+
+def _found_role(entry: JsonObject, *, now: datetime) -> FoundRole:
+    role_name, expires_at = cast(str, entry["role_name"]), cast(str, entry["expires_at"])
+    return FoundRole(
+        name=role_name,
+        ref=_role_ref(role_name),
+        is_covered=True,
+        issuer=None,
+        expires_at=parse_time(expires_at),
+        is_expired=parse_time(expires_at) <= now,
+        valid_until=expires_at,
+        keeps_valid_until=True,
+        can_login=True,
+        in_group=True,
+        is_taken_over=False,
+    )
 
 
 def _live_grant(entry: JsonObject, *, now: datetime, adopted: bool) -> LiveGrant:

@@ -49,6 +49,7 @@ class Command(StrEnum):
     START_REVERT = "start_revert"
     FINISH_REVERT = "finish_revert"
     FAIL_REVERT = "fail_revert"
+    DETECT_DRIFT = "detect_drift"
     REFUSE = "refuse"
 
 

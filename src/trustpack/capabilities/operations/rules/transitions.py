@@ -28,10 +28,15 @@ _MOVES: Mapping[tuple[Status, Command], Status] = {
     (Status.REVERT_FAILED, Command.FINISH_REVERT): Status.REVERTED,
     (Status.REVERT_FAILED, Command.FAIL_REVERT): Status.REVERT_FAILED,
 }
+_MAY_HAVE_A_ROLE = frozenset(
+    {Status.EXECUTING, Status.ACTIVE, Status.REVERTING, Status.REVERT_FAILED, Status.REVERTED, Status.FAILED}
+)
 TRANSITIONS: Mapping[tuple[Status, Command], Status] = {
     **_MOVES,
     # A blocked attempt leaves a receipt and no change, as long as the case is open.
     **{(status, Command.REFUSE): status for status in Status if status not in ENDS},
+    # A role can be tampered with while it lives, and come back with a backup when the case has ended.
+    **{(status, Command.DETECT_DRIFT): status for status in _MAY_HAVE_A_ROLE},
 }
 
 

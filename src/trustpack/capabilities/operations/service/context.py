@@ -10,20 +10,27 @@ from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.policy import PolicyGate
 from trustpack.kernel.clock import Clock
 from trustpack.platform.settings import Settings
-from trustpack.platform.unit_of_work import UnitOfWork
+from trustpack.platform.unit_of_work import Pool, UnitOfWork
 
 EXPIRE_JOB = "operations.expire"
 EXECUTE_JOB = "operations.execute"
 REVERT_JOB = "operations.revert"
+RECONCILE_JOB = "operations.reconcile"
 MOST_BLOCKERS = 20
 """A receipt stays small, however many objects a grantee left behind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The collaborators of the flow, given once by the composition root."""
+    """The collaborators of the flow, given once by the composition root.
+
+    `store_id` tells the grants of this store from those of another on the same target; `system_pool` finds due work and the
+    grants of any tenant by their roles' names.
+    """
 
     unit_of_work: UnitOfWork
+    system_pool: Pool
+    store_id: str
     gate: PolicyGate
     adapters: Mapping[AdapterKind, TargetAdapter]
     limits: FlowLimits
@@ -51,3 +58,8 @@ def limits_of(settings: Settings) -> FlowLimits:
         team_lead_same_team=settings.team_lead_same_team,
         execute_wait_seconds=settings.execute_wait_seconds,
     )
+
+
+def reconcile_lane(target_id: str) -> str:
+    """Return the lane of a target's reconciler: its own, so that a target that hangs holds up neither reverts nor others."""
+    return f"reconcile:{target_id}"

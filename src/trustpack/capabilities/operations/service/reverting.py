@@ -26,7 +26,7 @@ from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
 from trustpack.kernel.actor import Actor, Role, system_actor
 from trustpack.kernel.errors import TrustpackError
-from trustpack.kernel.json_types import JsonValue
+from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.platform import jobs
 from trustpack.platform.jobs import Job, RetryLater
 from trustpack.platform.telemetry import metrics
@@ -49,7 +49,7 @@ async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason
     if not _may_revert(actor, request):
         return await refuse(tx, request, RevertForbidden(), actor=actor, attempted="revert")
     if request.status == Status.ACTIVE:
-        await _begin(tx, request, actor=actor, personal={"reason": reason})
+        await begin_revert(tx, request, actor=actor, personal={"reason": reason})
     job = await jobs.schedule_claimed(tx, kind=REVERT_JOB, subject_id=request.id, lane=request.target_id)
     return job if job is not None else request
 
@@ -65,7 +65,7 @@ async def take_back(operations: Operations, job: Job) -> None:
             await jobs.finish(tx, job)
             return
         if request.status == Status.ACTIVE:
-            request = await _begin(tx, request, actor=system_actor(tx.tenant_id, "auto-revert"), personal={})
+            request = await begin_revert(tx, request, actor=system_actor(tx.tenant_id, "auto-revert"), personal={})
         case = await load_case(tx, request)
     assert case.grant is not None  # a request that was active has one
     await _record_outcome(operations, job, await ask_to_revert(operations, case, case.grant))
@@ -82,10 +82,18 @@ async def ask_to_revert(operations: Operations, case: Case, grant: Grant) -> Rev
         return RevertOutcome(proven=False, proof={"error": type(error).__name__}, blockers=("operations.revert_crashed",))
 
 
-async def _begin(tx: Transaction, request: HighRiskRequest, *, actor: Actor, personal: dict[str, JsonValue]) -> HighRiskRequest:
+async def begin_revert(
+    tx: Transaction,
+    request: HighRiskRequest,
+    *,
+    actor: Actor,
+    personal: dict[str, JsonValue],
+    cause: JsonObject | None = None,
+) -> HighRiskRequest:
+    """Move a locked, active request to `reverting`; `cause` says in the receipt what made it necessary."""
     case = await load_case(tx, request)
     assert case.grant is not None  # an active request has one
-    payload: dict[str, JsonValue] = {"grant_id": case.grant.id, "role_name": case.grant.role_name}
+    payload: dict[str, JsonValue] = {"grant_id": case.grant.id, "role_name": case.grant.role_name, **(cause or {})}
     reverting = await advance(
         tx, request, Command.START_REVERT, actor=actor, action="revert_started", payload=payload, personal=personal
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from trustpack.capabilities import ledger
 from trustpack.capabilities.operations.model import Target, TargetDefinition, TargetIdentity, UnknownTarget
 from trustpack.capabilities.operations.rules.target_definition import definition_document
-from trustpack.capabilities.operations.service.context import Operations
+from trustpack.capabilities.operations.service.context import RECONCILE_JOB, Operations, reconcile_lane
 from trustpack.capabilities.operations.store import targets as store
 from trustpack.kernel.actor import Actor
+from trustpack.kernel.json_types import JsonObject, JsonValue
+from trustpack.platform import jobs
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import digest_of_value
 
@@ -22,6 +25,15 @@ async def identify_target(operations: Operations, definition: TargetDefinition) 
     return await operations.adapters[definition.adapter].identify(definition)
 
 
+async def find_target(operations: Operations, tenant_id: str, name: str) -> str:
+    """Return the id of a target by name, also of one that was taken out of service. Raises `UnknownTarget`."""
+    async with operations.unit_of_work.transaction(tenant_id) as tx:
+        known = await store.lock_target(tx, name)
+    if known is None:
+        raise UnknownTarget
+    return known.id
+
+
 async def put_target(tx: Transaction, actor: Actor, *, definition: TargetDefinition, identity: TargetIdentity) -> Target:
     """Register a target, or replace its definition and identity. Guarantee: no change, no receipt."""
     known = await store.lock_target(tx, definition.name)
@@ -29,12 +41,14 @@ async def put_target(tx: Transaction, actor: Actor, *, definition: TargetDefinit
         target = Target(id=tx.new_id("tgt"), version=1, status="active", definition=definition, identity=identity)
         await store.insert_target(tx, target)
         await _record(tx, actor, target, "added")
+        await _reconcile_now(tx, target)
         return target
     if (known.definition, known.identity.digest, known.status) == (definition, identity.digest, "active"):
         return known
     target = replace(known, version=known.version + 1, status="active", definition=definition, identity=identity)
     await store.update_target(tx, target)
     await _record(tx, actor, target, "changed")
+    await _reconcile_now(tx, target)
     return target
 
 
@@ -49,7 +63,29 @@ async def remove_target(tx: Transaction, actor: Actor, *, name: str) -> Target:
     return target
 
 
-async def _record(tx: Transaction, actor: Actor, target: Target, action: str) -> None:
+async def record_drift(
+    tx: Transaction, actor: Actor, target_id: str, *, payload: Mapping[str, JsonValue], personal: JsonObject
+) -> None:
+    """Write a receipt about what was found on a target and belongs to no case."""
+    known = await store.lock_target_by_id(tx, target_id)
+    target = replace(known, version=known.version + 1)
+    await store.update_target(tx, target)
+    await _record(tx, actor, target, "drift_detected", more=payload, personal=personal)
+
+
+async def _reconcile_now(tx: Transaction, target: Target) -> None:
+    await jobs.schedule(tx, kind=RECONCILE_JOB, subject_id=target.id, due_at=tx.now, lane=reconcile_lane(target.id))
+
+
+async def _record(
+    tx: Transaction,
+    actor: Actor,
+    target: Target,
+    action: str,
+    *,
+    more: Mapping[str, JsonValue] | None = None,
+    personal: JsonObject | None = None,
+) -> None:
     transition = ledger.Transition(
         subject_kind=SUBJECT_KIND,
         subject_id=target.id,
@@ -61,6 +97,8 @@ async def _record(tx: Transaction, actor: Actor, target: Target, action: str) ->
             "name": target.definition.name,
             "definition_digest": digest_of_value(definition_document(target.definition)),
             "identity_digest": target.identity.digest,
+            **(more or {}),
         },
+        personal=personal or {},
     )
     await ledger.record(tx, transition)

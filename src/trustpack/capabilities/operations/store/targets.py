@@ -65,6 +65,16 @@ async def lock_target(tx: Transaction, name: str) -> Target | None:
     return _target(row) if row is not None else None
 
 
+async def lock_target_by_id(tx: Transaction, target_id: str) -> Target:
+    """Return a target that a stored row names and hold its row until the transaction ends."""
+    row = await tx.fetch_one(
+        _SELECT + " WHERE tenant_id = %(tenant)s AND id = %(id)s FOR UPDATE",
+        {"tenant": tx.tenant_id, "id": target_id},
+    )
+    assert row is not None  # a foreign key holds it
+    return _target(row)
+
+
 async def targets(tx: Transaction) -> tuple[Target, ...]:
     """Return the tenant's active targets by name."""
     rows = await tx.fetch_all(

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from trustpack.capabilities.operations.adapters.postgres.accesses import read_accesses
 from trustpack.capabilities.operations.adapters.postgres.failures import failed_connection
 from trustpack.capabilities.operations.adapters.postgres.identity import read_identity, reason_to_keep_off, require_system
+from trustpack.capabilities.operations.adapters.postgres.reconcile import read_inventory, repair
 from trustpack.capabilities.operations.adapters.postgres.revert import RevertRun
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, definition_digest
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession, holding_turn, open_session
@@ -33,6 +34,7 @@ from trustpack.capabilities.operations.model import (
     TargetNotPrepared,
     TargetUnavailable,
 )
+from trustpack.capabilities.operations.model.drift import Drift, TargetInventory
 from trustpack.kernel.errors import TrustpackError
 from trustpack.kernel.ids import IdSource
 from trustpack.kernel.json_types import JsonObject
@@ -56,14 +58,20 @@ class PostgresTargetAdapter:
     """Implements `TargetAdapter` over the schema that `target install` puts into the database.
 
     `resolve_secret` returns the connection string of the service login; it is called for every session and never kept.
-    `ids` gives the random bytes of throw-away passwords.
+    `ids` gives the random bytes of throw-away passwords; `issuer` is the id of the store on whose behalf grants are made.
     """
 
     def __init__(
-        self, *, resolve_secret: Callable[[SecretReference], str], ids: IdSource, connect_timeout_seconds: float = 5.0
+        self,
+        *,
+        resolve_secret: Callable[[SecretReference], str],
+        ids: IdSource,
+        issuer: str,
+        connect_timeout_seconds: float = 5.0,
     ) -> None:
         self._resolve_secret = resolve_secret
         self._ids = ids
+        self._issuer = issuer
         self._connect_timeout_seconds = connect_timeout_seconds
         # Slots stay for as long as somebody holds or awaits one.
         self._slots: WeakValueDictionary[tuple[str, SecretReference | None], _Slots] = WeakValueDictionary()
@@ -91,7 +99,13 @@ class PostgresTargetAdapter:
             identity = await read_identity(session)
             approved = identity.facts["installation_digest"] if identity.digest == order.identity_digest else None
             report = await session.call(
-                "grant_access", order.role_name, order.scope, order.duration_seconds, order.connection_limit, approved
+                "grant_access",
+                order.role_name,
+                order.scope,
+                order.duration_seconds,
+                order.connection_limit,
+                approved,
+                self._issuer,
             )
         return _live_grant(report)
 
@@ -142,11 +156,15 @@ class PostgresTargetAdapter:
             _log.error("access_record_unavailable", role_name=grant.role_name, code=error.code, detail=error.detail)
             return AccessRecord(mode=definition.record, unavailable=f"{error.code}: {error.detail}")
 
-    async def inventory(self, definition: TargetDefinition) -> JsonObject:
-        """Return every temporary role that the target has or should have, sessions without a role, and changed passwords."""
+    async def inventory(self, definition: TargetDefinition) -> TargetInventory:
         slots = self._slots_of(definition)
         async with slots.calls, self._session(definition) as session:
-            return await session.call("inventory")
+            return await read_inventory(session)
+
+    async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
+        slots = self._slots_of(definition)
+        async with slots.calls, self._session(definition) as session:
+            return await repair(session, drift, system=system)
 
     def _slots_of(self, definition: TargetDefinition) -> _Slots:
         return self._slots.setdefault((definition.name, definition.dsn), _Slots())

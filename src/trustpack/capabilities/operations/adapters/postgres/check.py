@@ -14,8 +14,11 @@ from trustpack.capabilities.operations.adapters.postgres.catalogue import misfit
 from trustpack.capabilities.operations.adapters.postgres.exposures import exposures
 from trustpack.capabilities.operations.adapters.postgres.install import is_installed, missing_without_superuser
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
+from trustpack.capabilities.operations.adapters.postgres.reconcile import inventory_of
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, check_query, definition_digest
 from trustpack.capabilities.operations.model import TargetDefinition, TargetUnavailable
+from trustpack.capabilities.operations.model.drift import Drift, DriftCode, Repair
+from trustpack.capabilities.operations.rules.drift import find_drift_without_store
 
 
 class Severity(StrEnum):
@@ -36,13 +39,21 @@ class Finding:
     remedy: str
 
 
+_DRIFT_SEVERITY: Final = {repair: Severity.LOW if repair is Repair.NONE else Severity.HIGH for repair in Repair}
+_SAID_ELSEWHERE: Final = frozenset({DriftCode.INSTALLATION_ALTERED, DriftCode.FOREIGN_MEMBER})
+"""Found by `altered` and by `sql/check.sql`, with more detail."""
 _OPENING_SEVERITY: Final = {"activity": Severity.LOW, "signals": Severity.LOW, "languages": Severity.LOW}
 
 
 def check(conn: Connection[Any], definition: TargetDefinition) -> tuple[Finding, ...]:
     """Return what is wrong or open, worst first. Nothing is changed. Raises `TargetUnavailable` when it cannot be read."""
     try:
-        found = [*_installation(conn, definition), *_rights(conn, definition), *_openings(conn, definition)]
+        found = [
+            *_installation(conn, definition),
+            *_drift(conn, definition),
+            *_rights(conn, definition),
+            *_openings(conn, definition),
+        ]
     except psycopg.Error as error:
         raise TargetUnavailable("The catalogue of the target cannot be read.", sqlstate=error.sqlstate) from None
     order = list(Severity)
@@ -77,6 +88,36 @@ def _installation(conn: Connection[Any], definition: TargetDefinition) -> list[F
 
 def _high(code: str, what: str, remedy: str) -> Finding:
     return Finding(Severity.HIGH, code, what, remedy)
+
+
+def _drift(conn: Connection[Any], definition: TargetDefinition) -> list[Finding]:
+    """Return what a temporary role or session shows by itself; what needs the store is shown by `trustpack target reconcile`."""
+    api = sql.Identifier(installed_names(definition.name).api)
+    if not is_installed(conn, definition) or not _is_current(conn, definition):
+        return []
+    with borrowed(conn, definition):
+        row = conn.execute(sql.SQL("select {}.inventory()").format(api)).fetchone()
+    assert row is not None  # a function answers with one row
+    drift = find_drift_without_store(inventory_of(row[0], system=""))
+    return [
+        Finding(_DRIFT_SEVERITY[entry.repair], entry.code.value, _about(entry), entry.remedy or "trustpack target reconcile")
+        for entry in drift
+        if entry.code not in _SAID_ELSEWHERE
+    ]
+
+
+def _about(drift: Drift) -> str:
+    return drift.detail if drift.role_name is None else f"{drift.role_name}: {drift.detail}"
+
+
+def _is_current(conn: Connection[Any], definition: TargetDefinition) -> bool:
+    names = installed_names(definition.name)
+    query = sql.SQL("select layout, to_regprocedure({}) from {}.settings").format(
+        sql.Literal(f"{names.api}.inventory()"), sql.Identifier(names.state)
+    )
+    with borrowed(conn, definition):
+        row = conn.execute(query).fetchone()
+    return row is not None and row[0] == LAYOUT and row[1] is not None
 
 
 def _rights(conn: Connection[Any], definition: TargetDefinition) -> list[Finding]:

@@ -16,12 +16,12 @@ _SYSTEM_FACTS: Final = ("system_identifier", "database", "database_oid", "instal
 async def read_identity(session: TargetSession) -> TargetIdentity:
     """Return the identity of the system behind the session. Raises as `TargetSession.call` does."""
     facts = await session.call("identify")
-    return TargetIdentity(digest=digest_of_value(facts), system=_system(facts), facts=facts)
+    return TargetIdentity(digest=digest_of_value(facts), system=system_of(facts), facts=facts)
 
 
 async def require_system(session: TargetSession, grant: GrantMark) -> None:
     """Make sure that the session is on the system that the grant was ordered on. Raises `TargetDrifted`."""
-    found = _system(await session.call("system"))
+    found = system_of(await session.call("system"))
     if found != grant.system:
         raise TargetDrifted("Another system answers than the one that the grant was ordered on.", found_system=found)
 
@@ -37,7 +37,7 @@ async def reason_to_keep_off(session: TargetSession, grant: GrantMark) -> Revert
         "adapter": "postgres",
         "role_name": grant.role_name,
         "ordered_on_system": grant.system,
-        "found_system": _system(facts),
+        "found_system": system_of(facts),
         "found": facts,
     }
     if proof["found_system"] != grant.system:
@@ -49,5 +49,6 @@ async def reason_to_keep_off(session: TargetSession, grant: GrantMark) -> Revert
     return None
 
 
-def _system(facts: Mapping[str, JsonValue]) -> str:
+def system_of(facts: Mapping[str, JsonValue]) -> str:
+    """Return the digest that tells one system from another, from what `system` or `identify` answered."""
     return digest_of_value({name: facts[name] for name in _SYSTEM_FACTS})

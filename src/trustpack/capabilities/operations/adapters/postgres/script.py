@@ -54,7 +54,7 @@ def install_statements(
     """Return the installation without its transaction. `server_version` is `server_version_num`, such as 180004."""
     scope = "scope" if definition.record == RecordMode.NONE else "recorded_scope"
     script = _SETTINGS + _join(definition, database, ["roles", "state", scope]) + _views(definition, tables)
-    script += _join(definition, database, ["access", "ending", "dropping", "insight", "record"])
+    script += _join(definition, database, ["access", "ending", "dropping", "insight", "record", "reconcile"])
     if as_superuser:
         script += _join(definition, database, ["superuser"])
     script += _join(definition, database, ["seal"])

@@ -86,7 +86,8 @@ $body$;
 -- Creates the role of a grant, or finds it as an earlier, identical call left it. Nobody can log in yet: it has no password.
 -- A new grant needs the digest of the installation that was approved; one that is there already was made under it.
 create function {api}.grant_access(
-  p_role text, p_scope text, p_duration_seconds integer, p_connection_limit integer, p_installation_digest text)
+  p_role text, p_scope text, p_duration_seconds integer, p_connection_limit integer, p_installation_digest text,
+  p_issuer text default null)
 returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -110,8 +111,9 @@ begin
     end if;
     perform {state}.require_order(p_scope, p_duration_seconds, p_connection_limit);
     started := clock_timestamp();
-    insert into {state}.grants (role_name, scope, duration_seconds, connection_limit, granted_at, expires_at)
-    values (p_role, p_scope, p_duration_seconds, p_connection_limit, started, started + make_interval(secs => p_duration_seconds))
+    insert into {state}.grants (role_name, scope, duration_seconds, connection_limit, granted_at, expires_at, issuer)
+    values (p_role, p_scope, p_duration_seconds, p_connection_limit, started, started + make_interval(secs => p_duration_seconds),
+            p_issuer)
     on conflict (role_name) do nothing
     returning * into held;
     is_new := found;

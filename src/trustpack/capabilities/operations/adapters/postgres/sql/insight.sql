@@ -137,42 +137,4 @@ begin
 end
 $body$;
 
--- Every temporary role of the cluster that this target knows or ought to, and what does not fit together.
-create function {api}.inventory() returns jsonb
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
-as $body$
-declare
-  password_changed jsonb;
-begin
-  if to_regprocedure({verifier_digest_signature}) is not null then    -- only a superuser can install it
-    execute $query$
-      select coalesce(jsonb_agg(role_name order by role_name), '[]') from {state}.grants
-       where dropped_at is null and expires_at > clock_timestamp()
-         and {state}.current_verifier_digest(role_name) is distinct from verifier_digest $query$ into password_changed;
-  end if;
-  perform pg_stat_clear_snapshot();
-  return (
-    with activity as materialized (select pid, usesysid from pg_catalog.pg_stat_activity where usesysid is not null)
-    select jsonb_build_object(
-      'at', clock_timestamp(),
-      'roles', (
-        select coalesce(jsonb_agg(jsonb_build_object(
-            'name', role.rolname, 'oid', role.oid::bigint, 'known', held.role_name is not null, 'scope', held.scope,
-            'expires_at', held.expires_at, 'can_login', role.rolcanlogin,
-            'in_group', pg_has_role(role.oid, {reader_name}::regrole, 'usage'),
-            'sessions', (select count(*) from activity where usesysid = role.oid)) order by role.rolname), '[]')
-          from pg_catalog.pg_roles as role
-          left join {state}.grants as held on held.role_oid = role.oid and held.role_name = role.rolname and held.dropped_at is null
-         where held.role_name is not null
-            or (role.rolname <> {provisioner_name} and not role.rolsuper and pg_has_role(role.oid, {reader_name}::regrole, 'usage')
-                and role.rolname <> {reader_name})),
-      'missing', (select coalesce(jsonb_agg(held.role_name order by held.role_name), '[]') from {state}.grants as held
-                   where held.dropped_at is null and not {state}.role_is_ours(held)),
-      'orphan_sessions', (select coalesce(jsonb_agg(jsonb_build_object('pid', pid, 'role_oid', usesysid::bigint) order by pid), '[]')
-                            from activity where not exists (select from pg_catalog.pg_roles where oid = usesysid)),
-      'password_changed', password_changed));
-end
-$body$;
 reset role;

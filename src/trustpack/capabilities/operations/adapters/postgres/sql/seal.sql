@@ -1,4 +1,4 @@
--- 10. Nobody but the service may call, and it may do nothing else.
+-- 11. Nobody but the service may call, and it may do nothing else.
 do $install$
 declare
   routine record;

@@ -30,12 +30,14 @@ create table if not exists {state}.grants (
   generation integer not null default 0,    -- of the credential that is set
   record text not null default 'none',    -- what is kept of its accesses; another installation does not change it
   touched bigint,    -- the last value of its counter, once that is dropped
-  pruned_at timestamptz
+  pruned_at timestamptz,
+  issuer text    -- the store that ordered it: two may share a target
 );
 alter table {state}.grants add column if not exists generation integer not null default 0;
 alter table {state}.grants add column if not exists record text not null default 'none';
 alter table {state}.grants add column if not exists touched bigint;
 alter table {state}.grants add column if not exists pruned_at timestamptz;
+alter table {state}.grants add column if not exists issuer text;
 create index if not exists grants_role_oid on {state}.grants (role_oid);
 create index if not exists grants_to_prune on {state}.grants (dropped_at) where record <> 'none' and pruned_at is null;
 -- What grantees did, statement by statement. No foreign key: its row lock would let a grantee hold up its own end.

@@ -1,4 +1,4 @@
--- 9. What only a superuser can install.
+-- 10. What only a superuser can install.
 -- Only a digest of our own roles' verifiers leaves pg_authid: enough to see that a grantee changed its password.
 create function {state}.current_verifier_digest(p_role text) returns bytea
 language sql stable security definer
