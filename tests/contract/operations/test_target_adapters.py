@@ -344,3 +344,17 @@ async def test_the_record_adapter_says_when_it_cannot_write(tmp_path, order):
 
     with pytest.raises(TargetUnavailable):
         await granted(adapter, definition, order)
+
+
+async def test_the_inventory_has_every_live_grant_of_this_system_and_none_that_ended(subject, order):
+    await granted(subject.adapter, subject.definition, order)
+    live = await subject.adapter.inventory(subject.definition)
+    await reverted(subject.adapter, subject.definition, order.role_name)
+    ended = await subject.adapter.inventory(subject.definition)
+
+    [role] = [found for found in live.roles if found.name == order.role_name]
+    mark = await marked(subject.adapter, subject.definition, order.role_name)
+    assert (live.system, live.is_current, live.is_sealed) == (mark.system, True, True)
+    assert (role.is_covered, role.keeps_valid_until, role.can_login, role.in_group) == (True, True, True, True)
+    assert (role.is_expired, role.is_taken_over) == (False, False)
+    assert order.role_name not in {found.name for found in ended.roles}

@@ -154,10 +154,15 @@ async def test_what_could_not_be_repaired_is_told_once_and_tried_each_time(scrip
     request = await scripted.active()
     scripted.target.roles[role_of(request)].valid_until = FOREVER
     scripted.target.script("repair", unavailable, unavailable)
+    repairs = 'trustpack_drift_repairs_total{{code="valid_until_changed",outcome="{}"}}'
+    before = [await metric(scripted, repairs.format(outcome)) or 0 for outcome in ("blocked", "done")]
 
     first = await reconciled(scripted)
     await reconciled(scripted)
     last = await reconciled(scripted)
+
+    after = [await metric(scripted, repairs.format(outcome)) for outcome in ("blocked", "done")]
+    assert after == [before[0] + 2, before[1] + 1]
 
     assert first["findings"] == first["blocked"] == [f"valid_until_changed {role_of(request)}"]
     assert (last["findings"], last["blocked"]) == ([], [])
