@@ -116,6 +116,16 @@ def test_an_extended_end_is_set_back_to_what_the_receipt_says():
     assert [(drift.code, drift.expires_at) for drift in found] == [(DriftCode.EXPIRY_CHANGED, END)]
 
 
+@pytest.mark.adversarial(41)
+def test_a_role_let_in_again_is_held_to_the_approved_end_even_where_the_record_was_extended():
+    role = a_role(expires_at=END + timedelta(days=9), is_taken_over=True)
+
+    found = find_drift(inventory(role), a_book(a_grant(status=GrantStatus.REVERTING)))
+
+    assert [drift.code.value for drift in found] == ["expiry_changed", "login_restored"]
+    assert {drift.expires_at for drift in found} == {END}
+
+
 def test_an_end_that_came_earlier_is_no_drift():
     assert find_drift(inventory(a_role(expires_at=END - timedelta(minutes=5))), a_book(a_grant())) == ()
 

@@ -152,12 +152,14 @@ def _stray(role: FoundRole, request_id: str | None) -> Drift:
 
 
 def _of_live_role(role: FoundRole, grant: KnownGrant, found: TargetInventory) -> Iterator[Drift]:
-    later = grant.target_expires_at is not None and role.expires_at is not None and role.expires_at > grant.target_expires_at
-    if later:
-        yield _set_back(
-            DriftCode.EXPIRY_CHANGED, role, grant, "The target's record ends the grant later than its receipt says.", ""
-        )
-    yield from (replace(drift, request_id=grant.request_id) for drift in _of_role_alone(role, found, expiry_is_set_back=later))
+    approved = grant.target_expires_at
+    is_later = approved is not None and role.expires_at is not None and role.expires_at > approved
+    if is_later:
+        detail = "The target's record ends the grant later than its receipt says."
+        yield replace(_set_back(DriftCode.EXPIRY_CHANGED, role, detail), request_id=grant.request_id, expires_at=approved)
+    for drift in _of_role_alone(role, found, expiry_is_set_back=is_later):
+        sets_back = is_later and drift.repair is Repair.RESTORE_EXPIRY
+        yield replace(drift, request_id=grant.request_id, expires_at=approved if sets_back else drift.expires_at)
 
 
 def _of_role_alone(role: FoundRole, found: TargetInventory, *, expiry_is_set_back: bool = False) -> Iterator[Drift]:
@@ -168,7 +170,6 @@ def _of_role_alone(role: FoundRole, found: TargetInventory, *, expiry_is_set_bac
         yield _set_back(
             DriftCode.LOGIN_RESTORED,
             role,
-            None,
             "A role that was being taken back may log in, or is in the group, again.",
             f"alter role {role.name} nologin;",
         )
@@ -176,7 +177,6 @@ def _of_role_alone(role: FoundRole, found: TargetInventory, *, expiry_is_set_bac
         yield _set_back(
             DriftCode.VALID_UNTIL_CHANGED,
             role,
-            None,
             f"The role is valid until {role.valid_until}, which is not the end of its grant.",
             f"alter role {role.name} valid until '{role.expires_at}';",
         )
@@ -192,12 +192,8 @@ def _of_role_alone(role: FoundRole, found: TargetInventory, *, expiry_is_set_bac
         )
 
 
-def _set_back(code: DriftCode, role: FoundRole, grant: KnownGrant | None, detail: str, remedy: str) -> Drift:
-    end = role.expires_at if grant is None or grant.target_expires_at is None else grant.target_expires_at
-    request_id = None if grant is None else grant.request_id
-    return Drift(
-        code, Repair.RESTORE_EXPIRY, detail, remedy, role_name=role.name, role_ref=role.ref, request_id=request_id, expires_at=end
-    )
+def _set_back(code: DriftCode, role: FoundRole, detail: str, remedy: str = "") -> Drift:
+    return Drift(code, Repair.RESTORE_EXPIRY, detail, remedy, role_name=role.name, role_ref=role.ref, expires_at=role.expires_at)
 
 
 def _harmless(code: DriftCode, role: FoundRole, detail: str) -> Drift:
