@@ -31,7 +31,7 @@ _INVENTORIES: Final = 20
 _ORDER: Final = {"scope": SCOPE, "duration_seconds": 7200, "connection_limit": 2}
 _NOTES: Final = (
     "Every grant was made, was live together with all the others as the inventory says, and was proven gone at the end;",
-    "no temporary role was left on the server. A call opens its own sessions, as the product's do.",
+    "no temporary role was left on the server. Sessions are used again as the product's are.",
 )
 
 
@@ -63,6 +63,7 @@ class _Measurement:
         await self._time(f"inventory of {number}", range(_INVENTORIES), lambda _: self._require_live(number), at_once=1)
         await self._from_first_to_last("revert", names, revert)
         await self._require_live(0)
+        await self.adapter.aclose()
 
     async def _from_first_to_last(self, what: str, names: Sequence[str], call: Callable[[str], Awaitable[None]]) -> None:
         sample = min(_SAMPLE, len(names) // 3)
@@ -96,7 +97,11 @@ class _Measurement:
 def measure_live_grants(settings: Settings, *, grants: int) -> Table:
     """Have so many grants live at once on one target and return how long each call took on the way there and back."""
     with running_target(settings, _VERSION) as target:
-        adapter = PostgresTargetAdapter(resolve_secret=lambda _: target.service_url, ids=SystemIds(SystemClock()))
+        adapter = PostgresTargetAdapter(
+            resolve_secret=lambda _: target.service_url,
+            ids=SystemIds(SystemClock()),
+            idle_session_seconds=settings.target_idle_session_seconds,
+        )
         measurement = _Measurement(target, adapter, Progress("live grants"))
         asyncio.run(measurement.run(grants))
     head = ("call", "calls", "at once", "p50 ms", "p95 ms", "p99 ms")

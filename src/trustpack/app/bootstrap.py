@@ -97,6 +97,14 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
         gate = _policy_gate(settings, the_clock)
         stack.push_async_callback(gate.engine.close)
         store_id = await read_store_id(app_pool)
+        postgres_targets = PostgresTargetAdapter(
+            resolve_secret=SecretFiles(settings.data_dir).resolve,
+            ids=ids,
+            issuer=store_id,
+            connect_timeout_seconds=settings.target_connect_seconds,
+            idle_session_seconds=settings.target_idle_session_seconds,
+        )
+        stack.push_async_callback(postgres_targets.aclose)
         operations = Operations(
             unit_of_work=unit_of_work,
             system_pool=system_pool,
@@ -104,12 +112,7 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
             gate=gate,
             adapters=adapters_by_kind(
                 record=RecordTargetAdapter(settings.data_dir / "recorded-targets", clock=the_clock),
-                postgres=PostgresTargetAdapter(
-                    resolve_secret=SecretFiles(settings.data_dir).resolve,
-                    ids=ids,
-                    issuer=store_id,
-                    connect_timeout_seconds=settings.target_connect_seconds,
-                ),
+                postgres=postgres_targets,
             ),
             limits=limits_of(settings),
         )

@@ -90,6 +90,13 @@ class Settings(BaseSettings):
     )
     worker_poll_seconds: Seconds = Field(0.25, description="How often a worker looks for due work.")
     target_connect_seconds: Seconds = Field(5.0, description="How long one connection attempt to a target may take.")
+    target_idle_session_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=10,
+        allow_inf_nan=False,
+        description="How long a session on a target stays open for the next call, at most 30 s in all; 0: every call logs in.",
+    )
     max_body_bytes: int = Field(65_536, ge=1024, description="Largest request body, in bytes.")
     token_requests_per_second: float = Field(
         50.0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -59,13 +59,21 @@ def postgres_subject(tmp_path_factory) -> Iterator[Subject]:
 
 
 @pytest.fixture
+async def reusing_subject(postgres_subject) -> AsyncIterator[Subject]:
+    """The same target through one adapter that uses its sessions again, as the product's does."""
+    adapter = postgres_subject.make_adapter(idle_session_seconds=10.0)
+    yield replace(postgres_subject, make_adapter=lambda: adapter)
+    await adapter.aclose()
+
+
+@pytest.fixture
 def record_subject(tmp_path) -> Subject:
     document = {"adapter": "record", "scopes": ["acme", "globex"]}
     definition = a_definition("contract", **document)
     return Subject("record", definition, lambda: RecordTargetAdapter(tmp_path / "targets", clock=SystemTime()))
 
 
-@pytest.fixture(params=["record", "postgres"])
+@pytest.fixture(params=["record", "postgres", "reusing"])
 def subject(request) -> Subject:
     return request.getfixturevalue(f"{request.param}_subject")
 

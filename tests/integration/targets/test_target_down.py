@@ -174,6 +174,8 @@ async def test_a_read_only_server_is_granted_nothing_and_the_failure_says_why(wo
     read_only = sql.SQL("alter database {} set default_transaction_read_only = {}")
     with fragile.superuser(database="postgres") as conn:
         conn.execute(read_only.format(sql.Identifier(fragile.database), sql.Literal("on")))
+        # Whoever sets this for a database ends its sessions too: it is the default of those that come after.
+        conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (fragile.database,))
 
         failed = await execute(world, approved["id"])
 

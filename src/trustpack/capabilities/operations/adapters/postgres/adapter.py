@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, cast
 from weakref import WeakValueDictionary
 
@@ -16,10 +17,11 @@ from psycopg import AsyncConnection
 from trustpack.capabilities.operations.adapters.postgres.accesses import read_accesses
 from trustpack.capabilities.operations.adapters.postgres.failures import failed_connection
 from trustpack.capabilities.operations.adapters.postgres.identity import read_identity, reason_to_keep_off, require_system
+from trustpack.capabilities.operations.adapters.postgres.idle_sessions import IdleSessions, SessionKey
 from trustpack.capabilities.operations.adapters.postgres.reconcile import read_inventory, repair
 from trustpack.capabilities.operations.adapters.postgres.revert import RevertRun
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT, definition_digest
-from trustpack.capabilities.operations.adapters.postgres.session import TargetSession, holding_turn, open_session
+from trustpack.capabilities.operations.adapters.postgres.session import TargetSession, holding_turn, new_session, open_session
 from trustpack.capabilities.operations.adapters.postgres.statements import grant_statements
 from trustpack.capabilities.operations.model import (
     AccessRecord,
@@ -57,8 +59,9 @@ class _Slots:
 class PostgresTargetAdapter:
     """Implements `TargetAdapter` over the schema that `target install` puts into the database.
 
-    `resolve_secret` returns the connection string of the service login; it is called for every session and never kept.
-    `ids` gives the random bytes of throw-away passwords; `issuer` is the id of the store on whose behalf grants are made.
+    `resolve_secret` returns the connection string of the service login; it is called for every use of a session and never kept.
+    `ids` gives the random bytes of throw-away passwords; `issuer` is the id of the store on whose behalf grants are made. A
+    session may be used again within `idle_session_seconds`; whoever asks for more than 0 ends with `aclose`.
     """
 
     def __init__(
@@ -68,13 +71,19 @@ class PostgresTargetAdapter:
         ids: IdSource,
         issuer: str,
         connect_timeout_seconds: float = 5.0,
+        idle_session_seconds: float = 0.0,
     ) -> None:
         self._resolve_secret = resolve_secret
         self._ids = ids
         self._issuer = issuer
         self._connect_timeout_seconds = connect_timeout_seconds
+        self._idle_sessions = IdleSessions(idle_seconds=idle_session_seconds)
         # Slots stay for as long as somebody holds or awaits one.
         self._slots: WeakValueDictionary[tuple[str, SecretReference | None], _Slots] = WeakValueDictionary()
+
+    async def aclose(self) -> None:
+        """End every idle session; one that is in use ends with its use."""
+        self._idle_sessions.close()
 
     def statements(self, definition: TargetDefinition, order: GrantOrder) -> tuple[str, ...]:
         return grant_statements(definition, order)
@@ -172,13 +181,20 @@ class PostgresTargetAdapter:
     def _session(
         self, definition: TargetDefinition, *, database: str | None = None
     ) -> AbstractAsyncContextManager[TargetSession]:
+        """Open or reuse a session. One in another database is never kept: it would come on top of the login's limit."""
         if definition.dsn is None:
             raise TargetUnavailable("The definition names no connection string.", next_step="Add `dsn` to the definition.")
         try:
             dsn = self._resolve_secret(definition.dsn)
         except (OSError, KeyError, ValueError) as error:
             raise failed_connection(error) from None
-        return open_session(definition, dsn=dsn, connect_timeout_seconds=self._connect_timeout_seconds, database=database)
+        timeout_seconds = self._connect_timeout_seconds
+        if database is not None:
+            return open_session(definition, dsn=dsn, connect_timeout_seconds=timeout_seconds, database=database)
+        return self._idle_sessions.session(
+            SessionKey.of(definition.name, dsn=dsn),
+            partial(new_session, definition, dsn=dsn, connect_timeout_seconds=timeout_seconds),
+        )
 
 
 def _connection_details(definition: TargetDefinition, conn: AsyncConnection[Any]) -> ConnectionDetails:

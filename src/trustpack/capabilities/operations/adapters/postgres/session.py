@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, Final, cast
 
 import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
 
 from trustpack.capabilities.operations.adapters.postgres.failures import failed_call, failed_connection
 from trustpack.capabilities.operations.adapters.postgres.names import installed_names
@@ -30,6 +31,12 @@ _SETTINGS: Final = sql.SQL(
     "select pg_catalog.set_config('statement_timeout', {}, false),"
     " pg_catalog.set_config('idle_in_transaction_session_timeout', {}, false)"
 ).format(sql.Literal(f"{_STATEMENT_SECONDS}s"), sql.Literal(f"{_TURN_SECONDS}s"))
+_RENEWAL: Final = sql.SQL(
+    "close all; set session authorization default; reset all; deallocate all; unlisten *;"
+    " select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; {};"
+    " select from pg_catalog.pg_roles where rolname = session_user and rolcanlogin"
+).format(_SETTINGS)
+"""`DISCARD ALL` without its loss of cached plans, and a row only where the login is still there and may still log in."""
 
 
 class TargetSession:
@@ -38,6 +45,11 @@ class TargetSession:
     def __init__(self, conn: AsyncConnection[Any], definition: TargetDefinition) -> None:
         self.conn = conn
         self._api = installed_names(definition.name).api
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the connection stands, outside any transaction and with nothing under way."""
+        return self.conn.info.transaction_status == TransactionStatus.IDLE
 
     async def call(self, function: str, *arguments: object) -> JsonObject:
         """Execute an installed function; return its answer. Raises `TargetUnavailable`, `TargetRefused`, `TargetNotPrepared`."""
@@ -56,15 +68,37 @@ class TargetSession:
         """Return the SCRAM-SHA-256 verifier of a password, made by libpq in this process."""
         return self.conn.pgconn.encrypt_password(password.encode(), role_name.encode(), b"scram-sha-256").decode()
 
+    async def renew(self) -> bool:
+        """Put the session into the state of a new one; say whether the login could still open one. Raises `psycopg.Error`."""
+        cursor = await self.conn.execute(_RENEWAL)
+        while cursor.nextset():
+            pass
+        return cursor.rowcount == 1
+
+    def end(self) -> None:
+        """Close the connection without waiting, so that a timer can do it too."""
+        self.conn.pgconn.finish()
+
 
 @asynccontextmanager
 async def open_session(
     definition: TargetDefinition, *, dsn: str, connect_timeout_seconds: float, database: str | None = None
 ) -> AsyncIterator[TargetSession]:
+    """Open a session for the length of a block. Raises as `new_session` does."""
+    session = await new_session(definition, dsn=dsn, connect_timeout_seconds=connect_timeout_seconds, database=database)
+    try:
+        yield session
+    finally:
+        session.end()
+
+
+async def new_session(
+    definition: TargetDefinition, *, dsn: str, connect_timeout_seconds: float, database: str | None = None
+) -> TargetSession:
     """Open a session, each statement its own transaction; `database` replaces the one of the connection string.
 
     A server without a place for it is asked again until the time is over: several processes share the login's limit.
-    Raises `TargetUnavailable`.
+    The caller ends it. Raises `TargetUnavailable`.
     """
     try:
         # libpq counts whole seconds per host, and takes 1 for 2; the outer limit is the one that was asked for.
@@ -75,13 +109,13 @@ async def open_session(
                     dsn, **replaced, connect_timeout=math.ceil(connect_timeout_seconds), application_name=APPLICATION_NAME
                 )
             )
-            await conn.execute(_SETTINGS)
+            with ExitStack() as unless_ready:
+                unless_ready.callback(conn.pgconn.finish)
+                await conn.execute(_SETTINGS)
+                unless_ready.pop_all()
     except (psycopg.Error, OSError) as error:
         raise failed_connection(error) from None
-    try:
-        yield TargetSession(conn, definition)
-    finally:
-        await conn.close()
+    return TargetSession(conn, definition)
 
 
 async def _connect(conninfo: str) -> AsyncConnection[Any]:
