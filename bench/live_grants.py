@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from bench_target import BenchTarget, running_target
 from bench_tenant import SCOPE
@@ -16,7 +16,6 @@ from tables import Table
 
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.model import GrantMark, GrantOrder
-from trustpack.kernel.json_types import JsonObject
 from trustpack.platform.entropy import SystemIds
 from trustpack.platform.settings import Settings
 from trustpack.platform.system_clock import SystemClock
@@ -88,9 +87,8 @@ class _Measurement:
 
     async def _require_live(self, number: int) -> None:
         inventory = await self.adapter.inventory(self.target.definition)
-        roles = cast("list[JsonObject]", inventory["roles"])
-        live = [role for role in roles if role["known"] and role["can_login"] and role["in_group"]]
-        if (len(roles), len(live), self.target.live_roles()) != (number, number, number):
+        live = [role for role in inventory.roles if role.is_covered and role.can_login and role.in_group]
+        if (len(inventory.roles), len(live), self.target.live_roles()) != (number, number, number):
             raise SystemExit(f"{number} grants should be live on the target, but {len(live)} are")
 
 
@@ -100,6 +98,7 @@ def measure_live_grants(settings: Settings, *, grants: int) -> Table:
         adapter = PostgresTargetAdapter(
             resolve_secret=lambda _: target.service_url,
             ids=SystemIds(SystemClock()),
+            issuer="bench",
             idle_session_seconds=settings.target_idle_session_seconds,
         )
         measurement = _Measurement(target, adapter, Progress("live grants"))
