@@ -262,6 +262,18 @@ async def test_an_execution_that_waits_too_long_for_a_lock_fails_and_leaves_noth
     assert not has_role(fragile, failed)
 
 
+@pytest.mark.parametrize("fragile", [18], indirect=True, ids=["pg18"])
+async def test_an_execution_behind_a_table_that_its_owner_is_altering_fails_before_its_caller_gives_up(world, fragile):
+    approved = await world.approved(**world.wanted(seconds=600))
+    with fragile.superuser() as conn, conn.transaction():
+        conn.execute("lock table public.orders in access exclusive mode")
+
+        failed = await execute(world, approved["id"])
+
+    await require_failed_and_nothing_left(world, failed, "operations.target_unavailable")
+    assert not has_role(fragile, failed)
+
+
 @pytest.mark.adversarial(46)
 @pytest.mark.parametrize("fragile", [18], indirect=True, ids=["pg18"])
 async def test_a_revert_that_cannot_lock_the_role_ends_its_sessions_and_is_finished_when_it_can(world, fragile):

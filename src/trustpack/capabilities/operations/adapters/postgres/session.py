@@ -22,15 +22,17 @@ APPLICATION_NAME: Final = "trustpack"
 _STATEMENT_SECONDS: Final = 30
 """Longer than any lock wait or kill inside the functions; the server gives up first, so that its answer is known."""
 _ANSWER_SECONDS: Final = _STATEMENT_SECONDS + 5
+_LOCK_SECONDS: Final = 8
+"""How long a function without a limit of its own waits, such as behind a table that its owner is altering."""
 _TURN_SECONDS: Final = 120
 """How long a revert whose machine vanished can keep others of the same role out."""
 _FULL: Final = ("too many connections for", "too many clients already", "remaining connection slots are reserved")
 """How a server says that it has no place for a session; libpq hands on the words of a refused login, not their SQLSTATE."""
 _FULL_PAUSE_SECONDS: Final = 0.05
 _SETTINGS: Final = sql.SQL(
-    "select pg_catalog.set_config('statement_timeout', {}, false),"
+    "select pg_catalog.set_config('statement_timeout', {}, false), pg_catalog.set_config('lock_timeout', {}, false),"
     " pg_catalog.set_config('idle_in_transaction_session_timeout', {}, false)"
-).format(sql.Literal(f"{_STATEMENT_SECONDS}s"), sql.Literal(f"{_TURN_SECONDS}s"))
+).format(sql.Literal(f"{_STATEMENT_SECONDS}s"), sql.Literal(f"{_LOCK_SECONDS}s"), sql.Literal(f"{_TURN_SECONDS}s"))
 _RENEWAL: Final = sql.SQL(
     "close all; set session authorization default; reset all; deallocate all; unlisten *;"
     " select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences; {};"
