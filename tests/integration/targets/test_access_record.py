@@ -212,6 +212,20 @@ async def test_nobody_floods_the_record_and_all_is_counted(target, adapter, ledg
     assert f"{ledger.role_name} touches the data, number {MOST_STATEMENTS + 1}:" not in log
 
 
+async def test_a_long_statement_that_touches_often_does_not_flood_the_servers_log(target, adapter, ledger, grantee):
+    grantee.execute(A_SECOND_FUNCTION)
+    before = target.cluster.log_path.stat().st_size
+    padding = "-" * 100_000
+
+    grantee.execute(f"select pg_temp.many() from generate_series(1, 500) -- {padding}")
+    grantee.execute(f"select pg_temp.many() -- {padding}")
+
+    assert target.cluster.log_path.stat().st_size - before < 1_000_000
+    outcome = await reverted(adapter, target.definition, ledger.role_name)
+    assert outcome.accesses.counts.recorded == 501
+    assert {len(row["statement"]) for row in outcome.accesses.statements} == {2000}
+
+
 FORBIDDEN = (
     "select setval({counter_text}, 1, false)",
     "select nextval({counter_text})",

@@ -178,11 +178,12 @@ async def test_text_that_has_no_equivalent_in_utf8_is_kept_as_its_bytes(server, 
     with await grantee_of(target, definition, order) as conn:
         conn.execute("set client_encoding = sql_ascii")
         conn.pgconn.exec_(b"select count(*) from orders -- \x81\xe9")
-        conn.execute("select count(*) from orders -- plain")
+        conn.execute("set client_encoding = utf8")
+        conn.execute("select count(*) from orders -- é")
 
     outcome = await reverted(target.adapter(), definition, order.role_name)
 
     assert [row["statement"] for row in outcome.accesses.statements] == [
         "select count(*) from orders -- \\201\\351",
-        "select count(*) from orders -- plain",
+        "select count(*) from orders -- é",
     ]

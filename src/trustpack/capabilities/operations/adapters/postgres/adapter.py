@@ -155,8 +155,8 @@ class PostgresTargetAdapter:
         """Read the record of a grant that is gone, with a second try on a new session: this one may have broken meanwhile."""
         try:
             return await read_accesses(session, role_name=grant.role_name)
-        except TrustpackError as error:
-            _log.warning("access_record_not_read", role_name=grant.role_name, code=error.code, detail=error.detail)
+        except Exception as error:  # noqa: BLE001 - whatever it was is told where the second try fails too
+            _log.warning("access_record_not_read", role_name=grant.role_name, reason=type(error).__name__)
         try:
             async with self._session(definition) as another:
                 await require_system(another, grant)
@@ -164,6 +164,9 @@ class PostgresTargetAdapter:
         except TrustpackError as error:
             _log.error("access_record_unavailable", role_name=grant.role_name, code=error.code, detail=error.detail)
             return AccessRecord(mode=definition.record, unavailable=f"{error.code}: {error.detail}")
+        except Exception as error:  # noqa: BLE001 - no fault of the record may keep an ended access from being called ended
+            _log.exception("access_record_crashed", role_name=grant.role_name)
+            return AccessRecord(mode=definition.record, unavailable=type(error).__name__)
 
     async def inventory(self, definition: TargetDefinition) -> TargetInventory:
         slots = self._slots_of(definition)

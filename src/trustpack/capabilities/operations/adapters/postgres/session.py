@@ -108,7 +108,11 @@ async def new_session(
             replaced = {} if database is None else {"dbname": database}
             conn = await _connect(
                 make_conninfo(
-                    dsn, **replaced, connect_timeout=math.ceil(connect_timeout_seconds), application_name=APPLICATION_NAME
+                    dsn,
+                    **replaced,
+                    connect_timeout=math.ceil(connect_timeout_seconds),
+                    application_name=APPLICATION_NAME,
+                    client_encoding="UTF8",  # a database in another encoding answers in it otherwise
                 )
             )
             with ExitStack() as unless_ready:

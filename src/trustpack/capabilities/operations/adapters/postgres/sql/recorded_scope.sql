@@ -24,10 +24,14 @@ begin
     raise exception 'the access cannot be recorded: its counter is gone' using errcode = 'TP009';
   end if;
   if held.record = 'statements' and number <= most_statements then
-    statement := coalesce(left(current_query(), {longest_statement}), '');
+    statement := coalesce(current_query(), '');
     insert into {state}.accesses (role_name, number, at, pid, application_name, statement)
-    values (held.role_name, number, clock_timestamp(), pg_backend_pid(), current_setting('application_name'), statement);
-    raise log 'trustpack: % touches the data, number %: %', held.role_name, number, statement;
+    values (held.role_name, number, clock_timestamp(), pg_backend_pid(), current_setting('application_name'),
+            left(statement, {longest_statement}));
+    -- The server adds the whole statement to each line, however long it is and however often one statement comes by here.
+    if length(statement) <= {longest_statement} then
+      raise log 'trustpack: % touches the data, number %: %', held.role_name, number, statement;
+    end if;
   elsif held.record = 'statements' and number = most_statements + 1 then
     raise log 'trustpack: % touched the data more than % times; from now on it is counted only', held.role_name, most_statements;
   end if;
