@@ -9,13 +9,8 @@ MIGRATIONS := src/trustpack/platform/migrations
 SQUAWK := $(BIN)/squawk --pg-version 15.0 --assume-in-transaction \
   --exclude prefer-robust-stmts --exclude require-lock-timeout --exclude require-statement-timeout
 
-# The oldest PostgreSQL that the store runs on, and the tests that touch the store; targets run on every version in each run.
-OLDEST_SERVER := /usr/lib/postgresql/15/bin/postgres
-ON_EVERY_STORE := tests/integration tests/migration tests/contract --ignore tests/integration/targets --ignore tests/contract/policy
-on_oldest_server = if [ -x $(OLDEST_SERVER) ]; then echo "test: again, with the store on PostgreSQL 15"; $(1); else echo "skipped: the store on PostgreSQL 15, which is not installed"; fi
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv check lint soak bench fmt reference clean requirements tools
+.PHONY: help demo test test-targets test-product test-oldest-store venv check lint soak bench fmt reference clean requirements tools
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -26,8 +21,7 @@ demo: $(VENV)/.run ## Run the golden paths on a real PostgreSQL target, then ser
 	@$(BIN)/trustpack demo
 
 test: $(VENV)/.dev tools lint ## Check and test everything that this machine can test
-	@$(BIN)/python -m pytest
-	@$(call on_oldest_server,$(BIN)/python -m pytest --store 15 -m "not slow" $(ON_EVERY_STORE))
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-targets test-product test-oldest-store
 
 venv: $(VENV)/.run ## Make .venv with the product in it (.venv/bin/trustpack)
 
@@ -59,6 +53,27 @@ requirements: ## Pin requirements/*.in anew, with hashes (maintainers; needs uv)
 
 tools:
 	@bash tools/ensure-tools.sh
+
+# The tests in three parts, two at a time: most of them wait for servers. Each run has a directory of its own, because a second
+# one would lock the servers of the first out of theirs.
+run_tests = base=$$(mktemp -d); status=0; $(BIN)/python -m pytest --basetemp="$$base/tests" $(1) || status=$$?; rm -rf "$$base"; exit $$status
+ON_TARGETS := tests/integration/targets tests/attacks tests/contract/operations
+
+test-targets:
+	@echo "test: targets, on every version of PostgreSQL"
+	@$(call run_tests,$(ON_TARGETS))
+
+test-product:
+	@echo "test: everything else"
+	@$(call run_tests,$(addprefix --ignore ,$(ON_TARGETS)))
+
+# The oldest PostgreSQL that the store runs on, and the tests that touch the store.
+OLDEST_SERVER := /usr/lib/postgresql/15/bin/postgres
+ON_EVERY_STORE := tests/integration tests/migration tests/contract/http --ignore tests/integration/targets
+
+test-oldest-store:
+	@if [ ! -x $(OLDEST_SERVER) ]; then echo "skipped: the store on PostgreSQL 15, which is not installed"; exit; fi; \
+	echo "test: again, with the store on PostgreSQL 15"; $(call run_tests,--store 15 $(ON_EVERY_STORE))
 
 # Runs a checker; shows what it said only if it failed.
 quietly = @echo "check: $(1)"; out=$$($(2) 2>&1) || { printf '%s\n' "$$out"; exit 1; }
