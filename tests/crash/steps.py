@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from tests.support.crash_client import Client
+from tests.support.crash_points import Crossing
 from tests.support.estate import Estate
 from tests.support.spoiled_target import EVERY_CHANGE, FAILS, NEW_GRANTS, REFUSES, SLEEPS, spoiled, unreachable
 from tests.support.store import as_owner, rows_as_owner
@@ -24,6 +25,7 @@ from trustpack.app.local_store import run_in_transaction
 from trustpack.capabilities import directory
 from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.adapters.postgres.cleaning import install_cleaning, uninstall_cleaning
+from trustpack.capabilities.operations.service.context import RECONCILE_JOB
 from trustpack.kernel.actor import Role, system_actor
 from trustpack.platform.web.idempotency import SWEEP_JOB
 
@@ -38,6 +40,10 @@ class Kills(Enum):
     AT_EVERY_POINT = auto()
     AT_NEW_POINTS = auto()
     NEVER = auto()
+
+
+def of_the_flow(crossing: Crossing) -> bool:
+    return not crossing.is_of_job(RECONCILE_JOB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Step:
     environment: Mapping[str, str] = field(default_factory=dict)
     prepared_late: bool = False
     """What it is taken on does not keep: it is prepared just before, one at a time."""
+    is_its_own: Callable[[Crossing], bool] = of_the_flow
+    """Which points belong to it; the rest is work that goes on beside it."""
 
 
 async def nothing(_: Client) -> str:

@@ -56,7 +56,7 @@ async def test_access_that_ended_while_nobody_was_there_is_taken_back_within_fiv
 async def test_a_role_that_was_made_and_not_recorded_is_adopted_after_the_return_and_taken_back(killer: Killer) -> None:
     [request_id] = await killer.prepare(GRANT, 1)
 
-    point = "operations.service.carrying_out._grant > operations.service.carrying_out._record_success: begin"
+    point = "operations.execute | operations.service.carrying_out._grant > operations.service.carrying_out._record_success: begin"
     faults = await killer.kill_at(GRANT, request_id, point=point, occurrence=1)
 
     assert faults == []
@@ -69,8 +69,8 @@ async def test_a_role_that_was_ordered_and_not_made_is_made_once_after_the_retur
     [request_id] = await killer.prepare(GRANT, 1)
 
     point = (
-        "operations.service.carrying_out._grant > operations.adapters.postgres.adapter.PostgresTargetAdapter.grant:"
-        " call grant_access"
+        "operations.execute | operations.service.carrying_out._grant >"
+        " operations.adapters.postgres.adapter.PostgresTargetAdapter.grant: call grant_access"
     )
     faults = await killer.kill_at(GRANT, request_id, point=point, occurrence=1)
 
@@ -83,7 +83,7 @@ async def test_a_revert_that_was_cut_off_is_finished_once_its_lease_is_over(kill
     [request_id] = await killer.prepare(REVERT, 1)
 
     point = (
-        "operations.adapters.postgres.revert.RevertRun._end_and_drop >"
+        "operations.revert | operations.adapters.postgres.revert.RevertRun._end_and_drop >"
         " operations.adapters.postgres.revert.RevertRun._drop: call drop_role"
     )
     async with asyncio.timeout(LEASE_SECONDS + RETURN_SECONDS + A_REVERT_SECONDS):

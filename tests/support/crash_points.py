@@ -1,9 +1,11 @@
 """Named points between every two steps of the flow, at any of which the server can be made to die.
 
 The points are put around the doors through which the flow reaches store, target and client, in the process that a test starts
-(`tests/support/zygote.py`): the product knows nothing of them. A point is named after the two innermost functions of the
-product that are at work, and the step that is about to be taken; a step is the statement, call or answer that comes next, so
-that a point before each, and one after the last, lie between every two.
+(`tests/support/zygote.py`): the product knows nothing of them. A point is named after the job that is being done, if any, the
+two innermost functions of the product that are at work, and the step that is about to be taken; a step is the statement, call or
+answer that comes next, so that a point before each, and one after the last, lie between every two.
+
+Whether workers look after the targets by themselves, when they start and each minute, is for the test to say as well.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from wasmtime import Config, Engine, Module
 
@@ -27,6 +30,7 @@ from trustpack.app.bootstrap import policy_directory
 from trustpack.capabilities.operations.adapters.postgres import adapter, revert
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
 from trustpack.capabilities.policy.adapters import wasm
+from trustpack.platform.jobs import Job, JobRunner, Worker
 from trustpack.platform.settings import Settings
 from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 
@@ -37,6 +41,7 @@ PASSED_THROUGH = frozenset(
 )
 """Functions that only hand a step on: the point is named after whoever asked for it."""
 _RECORD_BYTES = 512
+_job_kind: Final[ContextVar[str]] = ContextVar("_job_kind", default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,10 @@ class Crossing:
     point: str
     path: str
     line: int
+
+    def is_of_job(self, kind: str) -> bool:
+        """Say whether it lies in the work of a job of this kind."""
+        return self.point.startswith(f"{kind} | ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,10 @@ class Wire:
         return self.directory / "crash-notes"
 
     @property
+    def watch(self) -> Path:
+        return self.directory / "crash-watch"
+
+    @property
     def compiled_policies(self) -> Path:
         return self.directory / "compiled-policies"
 
@@ -70,6 +83,7 @@ class Wire:
         """Make the files, without any order."""
         self.release()
         self.notes.touch()
+        self.watch.touch()
 
     def kill_at(self, point: str, *, occurrence: int = 1) -> None:
         """Have the first process that comes by this point for the given time from now on die there."""
@@ -140,7 +154,8 @@ def _crossing(step: str) -> Crossing:
             names.append(f"{where.with_suffix('').as_posix().replace('/', '.')}.{code.co_qualname}")
         frame = frame.f_back
     shown = " > ".join(name.removeprefix("capabilities.") for name in reversed(names))
-    return Crossing(f"{shown}: {step}", path, line)
+    job = f"{kind} | " if (kind := _job_kind.get()) else ""
+    return Crossing(f"{job}{shown}: {step}", path, line)
 
 
 def keep_compiled_policies(wire: Wire) -> None:
@@ -164,6 +179,31 @@ def install(wire: Wire) -> None:
     adapter.open_session = _watched_session(adapter.open_session, come_by)
     revert.attempt_login = _watched(revert.attempt_login, lambda _: come_by("attempt_login"))
     server.build_app = _watched_app(server.build_app, come_by)
+    JobRunner.run = _named_after_job(JobRunner.run)
+    Worker._tick_if_due = _only_while_watching(Worker._tick_if_due, wire)
+
+
+def _named_after_job(run: Any) -> Any:
+    @wraps(run)
+    async def named(runner: JobRunner, job: Job) -> None:
+        token = _job_kind.set(job.kind)
+        try:
+            await run(runner, job)
+        finally:
+            _job_kind.reset(token)
+
+    return named
+
+
+def _only_while_watching(tick: Any, wire: Wire) -> Any:
+    @wraps(tick)
+    async def gated(worker: Any) -> None:
+        if wire.watch.exists():
+            await tick(worker)
+        else:
+            worker._ticked_at = None
+
+    return gated
 
 
 def _watched(step: Callable[..., Awaitable[Any]], come_by: Callable[[tuple[Any, ...]], None]) -> Any:

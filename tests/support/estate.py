@@ -119,6 +119,16 @@ def open_estate(directory: Path) -> Iterator[Estate]:
             zygote.close()
 
 
+@contextmanager
+def unwatched(estate: Estate) -> Iterator[None]:
+    """Have no worker look after the targets by itself for a while."""
+    estate.wire.watch.unlink()
+    try:
+        yield
+    finally:
+        estate.wire.watch.touch()
+
+
 def a_server(estate: Estate, **environment: str) -> Process:
     """Return the usual process, web and worker in one, not started yet."""
     return Process(estate, ("serve",), free_port(), environment)
