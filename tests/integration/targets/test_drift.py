@@ -271,6 +271,18 @@ async def test_a_role_of_a_temporary_roles_name_that_nobody_granted_is_removed(w
     assert await drift_told_of_targets(world) == ["stray_role"]
 
 
+async def test_a_stray_role_that_was_only_locked_out_when_we_died_is_removed_by_the_next_comparison(
+    world: World, shop: TargetDatabase, dba: Dba
+):
+    role = f"tpk_{next(_numbers):032x}"
+    dba.restore(role)
+    assert dba.value(f"select {shop.names.api}.lock_out_stray(%s) ->> 'problems'", role) == "[]"
+
+    await reconciled(world)
+
+    assert not dba.exists(role)
+
+
 async def test_a_role_of_another_target_of_the_cluster_is_never_dropped(world: World, shop: TargetDatabase, dba: Dba):
     role = f"tpk_{next(_numbers):032x}"
     dba.restore(role)

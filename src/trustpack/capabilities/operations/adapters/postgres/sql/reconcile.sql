@@ -66,7 +66,9 @@ begin
         left join {state}.grants as held on held.role_name = role.rolname
        where {state}.is_grantee_name(role.rolname)
          and (held.role_name is not null
-              or (exists (select from pg_catalog.pg_auth_members where member = role.oid and roleid = {reader_name}::regrole)
+              -- A role that was locked out has left the group, and is still to be dropped.
+              or ((exists (select from pg_catalog.pg_auth_members where member = role.oid and roleid = {reader_name}::regrole)
+                   or pg_has_role({provisioner_name}, role.oid, 'usage'))
                   and not {state}.is_of_another_target(role.oid)))),
     'missing', (select coalesce(jsonb_agg(held.role_name order by held.role_name), '[]') from {state}.grants as held
                  where held.dropped_at is null and held.expires_at > clock_timestamp() and not {state}.role_is_ours(held)),
