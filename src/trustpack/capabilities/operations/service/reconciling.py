@@ -155,6 +155,7 @@ async def _settle_case(operations: Operations, compared: Comparison, request_id:
     if blocked := [drift for drift in standing if drift.key in progress.blocked and drift.key not in told.blocked]:
         async with operations.unit_of_work.transaction(tenant_id) as tx:
             await _tell_case(tx, request_id, _told_of(blocked, progress.blocked))
+            await _keep_blocked(tx, compared, blocked)
 
 
 async def _settle_target(operations: Operations, compared: Comparison, standing: Sequence[Drift], progress: _Progress) -> None:
@@ -172,6 +173,7 @@ async def _settle_target(operations: Operations, compared: Comparison, standing:
     if blocked := [drift for drift in standing if drift.key in progress.blocked and drift.key not in told.blocked]:
         async with operations.unit_of_work.transaction(tenant_id) as tx:
             await _tell_target(tx, target_id, blocked, progress.blocked)
+            await _keep_blocked(tx, compared, blocked)
 
 
 async def _still_true(tx: Transaction, compared: Comparison, request_id: str) -> list[Drift]:
@@ -250,6 +252,13 @@ async def _tell_target(tx: Transaction, target_id: str, drift: Sequence[Drift], 
     members: list[JsonValue] = [entry.member.member for entry in drift if entry.member is not None]
     personal: JsonObject = {"members": members} if members else {}
     await record_drift(tx, _reconciler(tx), target_id, payload=_told_of(drift, blocked), personal=personal)
+
+
+async def _keep_blocked(tx: Transaction, compared: Comparison, blocked: Iterable[Drift]) -> None:
+    """Keep what was told in the transaction of its receipt: whoever dies right after must not have it told again."""
+    told = await store.told(tx, compared.target.id)
+    now = replace(told, blocked=told.blocked | {drift.key for drift in blocked})
+    await store.keep(tx, compared.target.id, target_name=_name(compared), now=now, error=_ONGOING)
 
 
 async def _keep(tx: Transaction, compared: Comparison, progress: _Progress) -> None:
