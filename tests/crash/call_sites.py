@@ -41,11 +41,12 @@ _BY_OPERATOR: Final = "targets are registered by an operator, in one transaction
 _ONLY_READS: Final = "reads what others wrote, outside of any case; whoever dies here has changed nothing"
 EXCUSED: Final[Mapping[str, str]] = {
     "operations.adapters.postgres.adapter.PostgresTargetAdapter._revert: _session": "opened by `RevertRun._clean`: a point",
-    "operations.adapters.postgres.adapter.PostgresTargetAdapter.inventory: _session": _ONLY_READS,
-    "operations.adapters.postgres.adapter.PostgresTargetAdapter.inventory: call": _ONLY_READS,
     "operations.adapters.postgres.session.holding_turn: transaction": "begins before `call take_turn`, ends before `disconnect`",
+    "operations.service.reconciling.claim_reconcile: transaction": "an operator asks for a comparison from the command line",
+    "operations.store.drift.drift_of_targets: execute": _ONLY_READS,
+    "operations.store.drift.grants_of_any_tenant: execute": _ONLY_READS,
+    "operations.store.drift.targets_to_watch: execute": _ONLY_READS,
     "operations.store.targets.insert_target: write": _BY_OPERATOR,
-    "operations.store.targets.update_target: write": _BY_OPERATOR,
     "operations.store.targets.lock_target: fetch_one": _BY_OPERATOR,
     "operations.store.targets.targets: fetch_all": _BY_OPERATOR,
     "platform.jobs.backlog.read_backlog: execute": _ONLY_READS,

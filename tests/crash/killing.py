@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from tests.crash.steps import GOVERNED, Step
-from tests.support.audit import faults_of
+from tests.support.audit import drift_told, faults_of
 from tests.support.crash_client import Client
 from tests.support.crash_points import Crossing
 from tests.support.estate import Estate, Process, a_server
@@ -19,6 +20,7 @@ from trustpack.capabilities.operations.service.context import RECONCILE_JOB
 _SETTLE_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.02
 _AT_ONCE: Final = 4
+_DEATH_SECONDS: Final = 15
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Killer:
 
     async def come_back(self) -> None:
         """Start the server again if it is dead, as an operator does."""
-        if not self.server.has_died(within_seconds=0.2):
+        if not self.server.has_died(within_seconds=0.05):
             return
         self.estate.wire.release()
         self.server.kill()
@@ -94,8 +96,9 @@ class Killer:
 
     async def kill_at(self, step: Step, subject: str, *, point: str, occurrence: int) -> list[str]:
         """Take a step, die at one point of it, come back, and return what is wrong afterwards."""
-        deaths = self.deaths
+        deaths, told = self.deaths, drift_told(self.estate)
         self.estate.wire.take_notes()
+        await self.put_off_comparisons()
         with step.circumstances(self.estate):
             self.estate.wire.kill_at(point, occurrence=occurrence)
             request_id = await step.when(self.client, subject)
@@ -106,6 +109,9 @@ class Killer:
             return [f"{step.name}: the server never came by {point} for the {occurrence}. time"]
         await self.settle(step, request_id)
         faults = faults_of(self.estate, [request_id], acknowledged=self.client.told.get(request_id, ()))
+        news = drift_told(self.estate) - told
+        if Counter(step.tells) - news or news - Counter((*step.tells, *step.may_tell)):
+            faults.append(f"{sorted(news.elements())} was told, not {sorted(step.tells)}")
         return [f"{step.name}, killed at {point} ({occurrence}.): {fault}" for fault in faults]
 
     async def settle(self, step: Step, request_id: str, *, until: str | None = None) -> None:
@@ -144,10 +150,11 @@ class Killer:
 
     async def _die(self, deaths: int) -> None:
         # After the answer the client has noticed nothing yet.
-        for _ in range(50):
-            if self.deaths > deaths:
-                return
-            await self.come_back()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DEATH_SECONDS):
+                while self.deaths == deaths:
+                    await self.come_back()
+                    await asyncio.sleep(0)
 
 
 def occurrences(points: Sequence[Crossing]) -> list[tuple[str, int]]:

@@ -63,6 +63,10 @@ class Step:
     """What it is taken on does not keep: it is prepared just before, one at a time."""
     is_its_own: Callable[[Crossing], bool] = of_the_flow
     """Which points belong to it; the rest is work that goes on beside it."""
+    tells: tuple[str, ...] = ()
+    """The drift that receipts tell of, each once, whoever dies meanwhile; `!` marks what could not be repaired."""
+    may_tell: tuple[str, ...] = ()
+    """What is told as well unless something else mends it first."""
 
 
 async def nothing(_: Client) -> str:
@@ -105,13 +109,20 @@ async def opened_elsewhere(client: Client) -> str:
     return request_id
 
 
-async def dropped_by_somebody(client: Client) -> str:
-    """Have somebody else drop the role of an access while a session of it goes on."""
+async def in_use(client: Client) -> str:
+    """Have a session that goes on."""
     request_id = await active(client)
     answer = (await client.act("user-engineer", request_id, "credentials")).json()
     client.left_open.append(psycopg.connect(answer["uri"]))
+    return request_id
+
+
+async def dropped_by_somebody(client: Client) -> str:
+    """Have somebody else drop the role of an access while a session of it goes on."""
+    request_id = await in_use(client)
+    [grant] = rows_as_owner(client.estate.settings, "SELECT role_name FROM trustpack.grants WHERE request_id = %s", request_id)
     with client.estate.as_target_superuser() as target:
-        role = sql.Identifier(answer["user"])
+        role = sql.Identifier(grant["role_name"])
         target.execute(sql.SQL("drop owned by {}; drop role {}").format(role, role))
     return request_id
 
@@ -187,7 +198,14 @@ async def read_everything(client: Client, request_id: str) -> str:
     one, of_one = f"/high-risk-ops/requests/{request_id}", f"?subject={request_id}"
     decisions = (await client.get(f"/policy/decisions{of_one}")).json()["items"]
     listed = "/high-risk-ops/requests?requester=user-engineer&limit=1"
-    others = (f"/policy/decisions/{decisions[0]['id']}", f"/evidence/high-risk-ops/{request_id}", listed, one, f"{one}/receipts")
+    others = (
+        f"/policy/decisions/{decisions[0]['id']}",
+        f"/evidence/high-risk-ops/{request_id}",
+        listed,
+        one,
+        f"{one}/receipts",
+        f"{one}/statements",
+    )
     for path in others:
         assert (await client.get(path)).status_code == 200, path
     return request_id
@@ -334,4 +352,3 @@ BESIDE: Final = (
     Step("reading", opened, read_everything, "active", kills=Kills.NEVER),
     Step("a preview", asked, preview, "pending_approval", kills=Kills.NEVER),
 )
-STEPS: Final = (*GOVERNED, *BESIDE)

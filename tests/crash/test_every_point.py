@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import pytest
 
 from tests.crash.call_sites import EXCUSED, call_sites, is_covered
+from tests.crash.comparisons import COMPARISONS
 from tests.crash.killing import Killer, occurrences
-from tests.crash.steps import STEPS, Kills, Step
+from tests.crash.steps import BESIDE, GOVERNED, Kills, Step
 from tests.support.audit import audit
 from tests.support.crash_points import Crossing
 from tests.support.estate import unwatched
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+STEPS = (*GOVERNED, *BESIDE, *COMPARISONS)
 Traces = Mapping[str, Sequence[Crossing]]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,14 @@ def read_target(estate: Estate) -> TargetRows:
                 row["usename"] for row in _fetch(target, "SELECT usename FROM pg_stat_activity WHERE usename LIKE 'tpk\\_%'")
             ],
         )
+
+
+def drift_told(estate: Estate) -> Counter[str]:
+    """Count by code what receipts tell of drift, of cases and of targets; `!` marks what could not be repaired."""
+    with as_owner(estate.settings) as store:
+        found = store.execute("SELECT body FROM trustpack.receipts WHERE action = 'drift_detected'").fetchall()
+    told = (line for row in found for line in json.loads(bytes(row["body"]))["payload"].get("drift", ()))
+    return Counter(line["code"] + ("!" if "blockers" in line else "") for line in told)
 
 
 def _fetch(connection: Connection[Any], query: str) -> list[DictRow]:
