@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PATIENCE_SECONDS = 60
 CONNECTIONS = 40
 POST = b"POST /high-risk-ops/requests HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -121,7 +122,7 @@ def memory_bytes(server: ServerProcess) -> int:
         pytest.param(b"GET /", b"a", id="a path that goes on"),
         pytest.param(b"", b"\r\n", id="line breaks before a request"),
         pytest.param(POST + b"Content-Length: 60000\r\n\r\n", b" ", id="a body"),
-        pytest.param(POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", id="a chunked body"),
+        pytest.param(CHUNKED, b"1\r\na\r\n", id="a chunked body"),
         pytest.param(POST + b"Content-Length: 9999999\r\n\r\n", b" ", id="a body that was refused already"),
     ],
 )
@@ -193,17 +194,38 @@ def test_a_connection_that_the_client_closed_on_its_side_is_ended(server: Server
     assert others_are_served(server)
 
 
-def test_a_head_without_end_is_refused_at_its_limit(server: ServerProcess, client: socket.socket):
-    before, sent = memory_bytes(server), 0
-    client.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Long: ")
+@pytest.mark.parametrize(
+    ("first", "endless"),
+    [
+        pytest.param(HEALTH[:-2] + b"X-Long: ", b"a", id="a header"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\nX-Long: ", b"a", id="a trailer"),
+        pytest.param(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Long: " + b"a" * 1_000 + b"\r\n", id="one trailer after another"),
+        pytest.param(CHUNKED + b"2;x=", b"a", id="a comment on a chunk"),
+    ],
+)
+def test_what_is_no_body_and_has_no_end_is_cut_at_its_limit(
+    server: ServerProcess, client: socket.socket, first: bytes, endless: bytes
+):
+    memory, before, sent = memory_bytes(server), cuts(server, "long_head"), 0
+    part = endless * (65_536 // len(endless))
+    client.sendall(first)
     with suppress(ConnectionResetError, BrokenPipeError):
         while sent < 200 * 2**20:
-            client.sendall(b"a" * 65_536)
-            sent += 65_536
+            client.sendall(part)
+            sent += len(part)
 
     assert sent < 200 * 2**20
-    assert cuts(server, "long_head") > 0
-    assert memory_bytes(server) < before + 32 * 2**20
+    assert cuts(server, "long_head") == before + 1
+    assert memory_bytes(server) < memory + 32 * 2**20
+    assert others_are_served(server)
+
+
+def test_a_body_in_the_smallest_chunks_is_no_long_head(server: ServerProcess, client: socket.socket):
+    client.sendall(CHUNKED + b"1\r\n \r\n" * 20_000 + b"0\r\n\r\n")
+
+    assert one_answer(client).startswith(b"HTTP/1.1 422")
+    client.sendall(HEALTH)
+    assert one_answer(client).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize("waiting", [b"", HEALTH[:20], POST + b"Content-Length: 100\r\n\r\n{"])
@@ -227,7 +249,7 @@ def test_hundreds_of_connections_that_only_wait_give_way_to_those_that_ask(serve
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        CHUNKED + b"zz\r\n",
         b"GET " + b"/" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from prometheus_client import REGISTRY
 from uvicorn.server import ServerState
 
 from trustpack.platform.web.connections import ConnectionLimits, guarded_protocol
@@ -16,12 +17,18 @@ LIMIT_SECONDS = 0.2
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
+SILENT_REQUEST = REQUEST.replace(b"/ ", b"/silent ")
+
+
 async def takes_three_times_the_limit(scope, receive, send) -> None:
-    """Answer with two parts, one at once and one after three times the limit of the guard."""
+    """Answer with two parts, one at once and one after three times the limit of the guard; `/silent` with both at the end."""
     length = (b"content-length", b"8")
+    if scope["path"] == "/silent":
+        await asyncio.sleep(3 * LIMIT_SECONDS)
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": b"now ", "more_body": True})
-    await asyncio.sleep(3 * LIMIT_SECONDS)
+    if scope["path"] != "/silent":
+        await asyncio.sleep(3 * LIMIT_SECONDS)
     await send({"type": "http.response.body", "body": b"then", "more_body": False})
 
 
@@ -39,6 +46,10 @@ async def served(*, max_connections: int = 10) -> AsyncIterator[int]:
     )
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+def slow_readers() -> float:
+    return REGISTRY.get_sample_value("trustpack_connections_cut_total", {"reason": "slow_reader"}) or 0
 
 
 @asynccontextmanager
@@ -71,6 +82,62 @@ async def test_a_client_that_is_cut_in_the_middle_of_its_answer_gets_no_second_o
         writer.write(b"no request at all\r\n\r\n")
 
         assert (first + await reader.read()).count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("request_at_work", [REQUEST, SILENT_REQUEST], ids=["streaming", "silent"])
+@pytest.mark.parametrize(
+    "more", [b"GET / HTTP/1.1\r\nHo", REQUEST * 17, b"no request at all\r\n\r\n"], ids=["half a head", "17 more", "garbage"]
+)
+async def test_a_request_at_work_is_answered_and_nothing_else_whatever_comes_behind_it(request_at_work: bytes, more: bytes):
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(request_at_work + more)
+
+        said = await reader.read()
+
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.count(b"HTTP/1.1") == 1
+    assert said.endswith(b"now then")
+
+
+async def test_a_line_break_behind_a_request_at_work_is_nothing():
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(SILENT_REQUEST + b"\r\n")
+
+        assert (await reader.readuntil(b"now then")).startswith(b"HTTP/1.1 200")
+
+
+async def test_what_comes_behind_the_last_request_is_not_read():
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(SILENT_REQUEST + b"no request at all\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(LIMIT_SECONDS / 10)
+            writer.write(b"a" * 100_000)
+
+        assert (await reader.read()).endswith(b"now then")
+
+
+async def test_a_request_at_work_is_not_told_to_come_back_when_another_one_stands_behind_it():
+    async with served(max_connections=1) as port, connected(port) as (first, writer):
+        writer.write(REQUEST)
+        await first.readuntil(b"now ")
+        writer.write(REQUEST[:-2] + b"Content-Length: 9\r\n\r\n")
+
+        async with connected(port) as (newcomer, _):
+            said = await newcomer.read()
+
+        assert said.startswith(b"HTTP/1.1 503")
+        assert await first.readexactly(4) == b"then"
+
+
+async def test_a_client_that_left_before_its_answer_was_not_slow_to_read_it():
+    before = slow_readers()
+    async with served() as port:
+        async with connected(port) as (reader, writer):
+            writer.write(REQUEST)
+            await reader.readuntil(b"now ")
+        await asyncio.sleep(6 * LIMIT_SECONDS)
+
+    assert slow_readers() == before
 
 
 async def test_where_every_connection_is_at_work_the_newcomer_is_told_to_come_back():

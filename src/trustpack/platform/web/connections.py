@@ -1,7 +1,7 @@
 """A guard on every connection: who sends or reads too slowly, or only waits while others need the place, is cut (ADR-0017).
 
 uvicorn limits the time between two requests alone. Its protocol is extended here by a limit on the time for sending a request,
-head and body, and for reading an answer, on the size of a head, and on the number of connections.
+head and body, and for reading an answer, on the size of all that is no body, and on the number of connections.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import structlog
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from trustpack.kernel.errors import ErrorKind, InvalidInput, TrustpackError
@@ -23,6 +24,8 @@ from trustpack.platform.web.problems import respond
 
 _MAX_PIPELINED = 16
 """Requests that may queue on one connection; no client in use sends a second one before its first answer."""
+_MAX_BESIDE_BODY_BYTES = 16 * MAX_HEAD_BYTES
+"""Head, sizes of chunks and trailers of one request; a body of the largest size in chunks of one byte stays below it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -69,15 +72,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._sending = _Deadline(self.loop, self.limits.request_receive_seconds, self._on_slow_request)
         self._reading = _Deadline(self.loop, self.limits.response_send_seconds, self._on_slow_reader)
         self._waiting_since = monotonic_seconds()
+        self._running: RequestResponseCycle | None = None  # `cycle` is the last whose head has come, and may wait its turn
         self._is_in_head = False
-        self._heads_begun = 0
-        self._head_bytes = 0
+        self._beside_body_bytes = 0
 
     @property
     def is_at_work(self) -> bool:
         """Say whether a whole request has come in that is not answered yet."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is not None and not cycle.more_body and not cycle.response_complete
+        return self._running is not None and not self._running.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -87,24 +89,31 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._sending.stop()
-        self._reading.stop()
+        self._sending.end()
+        self._reading.end()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_in_last_answer():
+            return
         if not self._sending.is_running and not self.is_at_work:  # after a pause; a line break between requests counts too
             self._sending.start()
-        heads_begun = self._heads_begun
+        self._beside_body_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head and heads_begun == self._heads_begun:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._cut("long_head", HeadTooLarge(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._beside_body_bytes > (MAX_HEAD_BYTES if self._is_in_head else _MAX_BESIDE_BODY_BYTES):
+            self._cut("long_head", HeadTooLarge(), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
-        self._heads_begun += 1
+        self._is_in_head, self._beside_body_bytes = True, 0
         self._sending.start()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # a trailer is no header: whoever checks the headers has done so before it comes
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._beside_body_bytes -= len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -116,7 +125,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._sending.stop()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
+        self._running = None
         super().on_response_complete()
         self._waiting_since = monotonic_seconds()
         if self.transport.is_closing():
@@ -156,19 +170,25 @@ class GuardedProtocol(HttpToolsProtocol):
         self._cut("crowded", TooManyConnections(), HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _cut(self, reason: str, error: TrustpackError, status: int) -> None:
-        if not self.transport.is_closing():
+        if not self.transport.is_closing() and not self._is_in_last_answer():
             _note_cut(reason)
             self._refuse(error, status)
 
     def _refuse(self, error: TrustpackError, status: int) -> None:
-        cycle: RequestResponseCycle | None = self.cycle
+        if self._running is not None and self.is_at_work:
+            # The refusal would be read as the answer of the request at work; that one is answered, and then it is over.
+            self._running.keep_alive = False
+            return
         # A second answer in the middle of a first would be read as part of it.
-        if cycle is None or cycle.response_complete or not cycle.response_started:
+        if self._running is None or not self._running.response_started:
             answer = respond(error, request_id="", status=status)
             headers = [*answer.raw_headers, (b"connection", b"close")]
             lines = b"".join(b"%s: %s\r\n" % header for header in headers)
             self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + bytes(answer.body))
         self._close()
+
+    def _is_in_last_answer(self) -> bool:
+        return self._running is not None and self.is_at_work and not self._running.keep_alive
 
     def _close(self) -> None:
         # Closing waits for the client to read what was written, so that wait has its end too.
@@ -177,12 +197,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class _Deadline:
-    """A timer that is started anew by each `start`."""
+    """A timer that is started anew by each `start` until its `end`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, passed: Callable[[], None]) -> None:
         self._loop = loop
         self._seconds = seconds
         self._passed = passed
+        self._has_ended = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -191,12 +212,18 @@ class _Deadline:
 
     def start(self) -> None:
         self.stop()
-        self._timer = self._loop.call_later(self._seconds, self._pass)
+        if not self._has_ended:
+            self._timer = self._loop.call_later(self._seconds, self._pass)
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def end(self) -> None:
+        """Stop for good."""
+        self._has_ended = True
+        self.stop()
 
     def _pass(self) -> None:
         self._timer = None
