@@ -107,15 +107,28 @@ async def test_one_token_does_not_spend_the_budget_of_another_one_of_the_same_pe
         assert await statuses(client, second, BURST + 1) == [200] * BURST + [429]
 
 
-@pytest.mark.parametrize("disguise", ["bearer {}", "BEARER {}", "Bearer  {}", "Bearer {} "])
+@pytest.mark.parametrize(
+    "disguise", ["bearer {}", "BEARER {}", "Bearer  {}", "Bearer {} ", "Bearer {}\xa0", "Bearer \x85{}\xa0\xa0"]
+)
 async def test_a_token_in_another_spelling_has_the_same_budget(world: World, disguise: str) -> None:
     token = world.tokens["user-engineer"]
     async with limited(world, **TOKEN_LIMIT) as client:
         await statuses(client, token, BURST)
 
-        response = await client.get(PATH, headers={"Authorization": disguise.format(token)})
+        response = await client.get(PATH, headers={"Authorization": disguise.format(token).encode("latin-1")})
 
     assert response.status_code == 429
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", ""])
+async def test_a_token_refused_under_another_scheme_gets_no_new_budget(world: World, scheme: str) -> None:
+    token = world.tokens["user-engineer"]
+    async with limited(world, **TOKEN_LIMIT) as client:
+        await statuses(client, token, BURST - 1)
+        refused_answer = await client.get(PATH, headers={"Authorization": f"{scheme} {token}"})
+
+        assert refused_answer.status_code == 401
+        assert await statuses(client, token, 2) == [200, 429]
 
 
 async def test_a_token_sent_beside_another_one_is_refused(world: World) -> None:

@@ -99,8 +99,12 @@ def test_asking_how_long_to_wait_takes_no_place(seconds: Seconds):
         ("192.0.2.7", "192.0.2.7"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::ffff", "2001:db8:1:2::"),
-        ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
-        ("not an address", "not an address"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        (f"::ffff:192.0.2.7%{'a' * 10_000}", "192.0.2.7"),
+        (f"2001:db8:1:2::1%{'a' * 10_000}", "2001:db8:1:2::"),
+        ("not an address", ""),
+        ("a" * 10_000, ""),
     ],
 )
 def test_an_address_is_counted_as_what_one_sender_has(host: str, counted_as: str):

@@ -9,6 +9,7 @@ from hashlib import sha256
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trustpack.kernel.errors import ErrorKind, TrustpackError
@@ -133,15 +134,17 @@ class RateLimits:
 
 
 def address_of(scope: Scope) -> str:
-    """Return the client's address as it is counted: IPv6 by its network."""
+    """Return the client's address as it is counted: IPv6 by its network, and all that is no address as one."""
     host = scope["client"][0] if scope.get("client") else ""
     try:
         address = ip_address(host)
     except ValueError:
-        return host
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-        return str(IPv6Address(int(address) >> _IPV6_NETWORK << _IPV6_NETWORK))
-    return host
+        return ""
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Address(int(address) >> _IPV6_NETWORK << _IPV6_NETWORK))
 
 
 def _token_digest(scope: Scope) -> str | None:
@@ -149,6 +152,8 @@ def _token_digest(scope: Scope) -> str | None:
         return None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            # Only what follows the scheme: in another case, or behind more spaces, it is the same token.
-            return sha256(value.partition(b" ")[2].strip()).hexdigest()
+            # Split as it is at sign-in: another spelling is the same token. Under another scheme it is none, and its refusal
+            # must not give the token a new budget.
+            scheme, token = get_authorization_scheme_param(value.decode("latin-1"))
+            return sha256(f"{scheme.lower()} {token}".encode()).hexdigest()
     return None
