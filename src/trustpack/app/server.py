@@ -66,6 +66,8 @@ async def running_server(container: Container, *, with_worker: bool) -> AsyncIte
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=settings.forwarded_allow_ips,  # never None: uvicorn would ask the environment
         http=guarded_protocol(
             ConnectionLimits(
                 request_receive_seconds=settings.request_receive_seconds,

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     failed_sign_ins_per_minute: float = Field(
         10.0, ge=0, allow_inf_nan=False, description="Failed sign-ins of one client address in the long run; 0: no limit."
     )
+    forwarded_allow_ips: str = Field(
+        "",
+        description="Addresses of reverse proxies, separated by commas, whose `X-Forwarded-For` names the client. Such a proxy "
+        "must overwrite what its caller sent. Empty: the client is whoever connects.",
+    )
     failed_sign_in_burst: int = Field(20, ge=1, description="Failed sign-ins of one client address before the rate applies.")
     request_receive_seconds: Seconds = Field(10.0, description="How long a client may take to send one request, head and body.")
     response_send_seconds: Seconds = Field(30.0, description="How long an answer may wait for a client that does not read it.")
