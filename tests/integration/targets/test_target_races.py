@@ -13,7 +13,7 @@ from psycopg import sql
 
 from tests.support.targets import TargetDatabase, an_order, granted, handed_out, marked, prepare, reverted
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
-from trustpack.capabilities.operations.model import TargetRefused
+from trustpack.capabilities.operations.model import TargetRefused, TargetUnavailable
 
 pytestmark = pytest.mark.parametrize("server", [18, 15], indirect=True, ids=["pg18", "pg15"])
 _numbers = count(1)
@@ -86,6 +86,21 @@ async def test_grants_that_want_more_sessions_than_the_service_may_have_wait_for
     assert len({grant.role_ref for grant in grants}) == 12
     for order in orders:
         assert (await reverted(servers[0], crowded.definition, order.role_name)).proven
+
+
+async def test_a_service_that_finds_no_place_in_time_says_that_it_has_too_many_sessions(crowded):
+    limit = sql.SQL("alter role {} connection limit {}")
+    service = sql.Identifier(crowded.names.service)
+    with crowded.superuser() as conn:
+        conn.execute(limit.format(service, 1))
+        try:
+            async with open_session(crowded.definition, dsn=crowded.service_url, connect_timeout_seconds=30):
+                with pytest.raises(TargetUnavailable) as unavailable:
+                    await granted(crowded.adapter(connect_timeout_seconds=1), crowded.definition, numbered_order())
+        finally:
+            conn.execute(limit.format(service, 40))
+
+    assert "too many connections" in unavailable.value.data["reason"]
 
 
 async def test_sixteen_orders_of_one_grant_at_once_make_one_role(crowded):

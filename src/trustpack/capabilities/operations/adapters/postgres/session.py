@@ -27,7 +27,10 @@ _LOCK_SECONDS: Final = 8
 _TURN_SECONDS: Final = 120
 """How long a revert whose machine vanished can keep others of the same role out."""
 _FULL: Final = ("too many connections for", "too many clients already", "remaining connection slots are reserved")
-"""How a server says that it has no place for a session; libpq hands on the words of a refused login, not their SQLSTATE."""
+"""How a server says that it has no place for a session; libpq hands on the words of a refused login, not their SQLSTATE.
+
+The words are English only: a server that speaks another language (`lc_messages`) is not asked again.
+"""
 _FULL_PAUSE_SECONDS: Final = 0.05
 _SETTINGS: Final = sql.SQL(
     "select pg_catalog.set_config('statement_timeout', {}, false), pg_catalog.set_config('lock_timeout', {}, false),"
@@ -102,36 +105,44 @@ async def new_session(
     A server without a place for it is asked again until the time is over: several processes share the login's limit.
     The caller ends it. Raises `TargetUnavailable`.
     """
+    replaced = {} if database is None else {"dbname": database}
     try:
-        # libpq counts whole seconds per host, and takes 1 for 2; the outer limit is the one that was asked for.
-        async with asyncio.timeout(connect_timeout_seconds):
-            replaced = {} if database is None else {"dbname": database}
-            conn = await _connect(
-                make_conninfo(
-                    dsn,
-                    **replaced,
-                    connect_timeout=math.ceil(connect_timeout_seconds),
-                    application_name=APPLICATION_NAME,
-                    client_encoding="UTF8",  # a database in another encoding answers in it otherwise
-                )
-            )
-            with ExitStack() as unless_ready:
-                unless_ready.callback(conn.pgconn.finish)
-                await conn.execute(_SETTINGS)
-                unless_ready.pop_all()
+        # libpq counts whole seconds per host, and takes 1 for 2; ours is the limit that was asked for.
+        conninfo = make_conninfo(
+            dsn,
+            **replaced,
+            connect_timeout=math.ceil(connect_timeout_seconds),
+            application_name=APPLICATION_NAME,
+            client_encoding="UTF8",  # a database in another encoding answers in it otherwise
+        )
+        return TargetSession(await _connect_where_there_is_place(conninfo, seconds=connect_timeout_seconds), definition)
     except (psycopg.Error, OSError) as error:
         raise failed_connection(error) from None
-    return TargetSession(conn, definition)
+
+
+async def _connect_where_there_is_place(conninfo: str, *, seconds: float) -> AsyncConnection[Any]:
+    full: psycopg.OperationalError | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    return await _connect(conninfo)
+                except psycopg.OperationalError as error:
+                    if not any(words in str(error) for words in _FULL):
+                        raise
+                    full = error
+                await asyncio.sleep(_FULL_PAUSE_SECONDS)
+    except TimeoutError as too_late:
+        raise full or too_late from None
 
 
 async def _connect(conninfo: str) -> AsyncConnection[Any]:
-    while True:
-        try:
-            return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
-        except psycopg.OperationalError as error:
-            if not any(words in str(error) for words in _FULL):
-                raise
-        await asyncio.sleep(_FULL_PAUSE_SECONDS)
+    conn = await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+    with ExitStack() as unless_ready:
+        unless_ready.callback(conn.pgconn.finish)
+        await conn.execute(_SETTINGS)
+        unless_ready.pop_all()
+    return conn
 
 
 @asynccontextmanager
