@@ -32,7 +32,7 @@ _KILLS_PER_ROUND: Final = 50
 
 @dataclass(slots=True)
 class Progress:
-    """What a soak has done so far; a round counts once its audit is through, a kill at once."""
+    """What a soak has done so far; a round and its kills count once its audit is through, and a fault is never forgotten."""
 
     seed: int
     rounds_begun: int = 0
@@ -40,6 +40,7 @@ class Progress:
     seconds: float = 0
     met: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, path: Path, *, seed: int | None) -> Progress:
@@ -48,6 +49,13 @@ class Progress:
             kept = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{**kept, "met": Counter(kept["met"]), "answers": Counter(kept["answers"])})
         return cls(seed=secrets.randbelow(1_000_000) if seed is None else seed)
+
+    def count(self, campaign: Campaign, verdict: Verdict) -> None:
+        """Count a round whose audit is through."""
+        self.kills += campaign.kills
+        self.met += campaign.met
+        self.answers += campaign.answers
+        self.faults += verdict.faults
 
     def keep(self, path: Path) -> None:
         draft = path.with_suffix(".draft")
@@ -61,7 +69,7 @@ async def soak(estate: Estate, progress: Progress, *, kills: int, kept_in: Path,
     begun_at, before = time.monotonic(), progress.seconds
     verdict = Verdict()
     async with httpx2.AsyncClient() as http:
-        while progress.kills < kills and not verdict.faults:
+        while progress.kills < kills and not progress.faults:
             progress.rounds_begun += 1
             progress.keep(kept_in)
             number = progress.rounds_begun
@@ -71,28 +79,23 @@ async def soak(estate: Estate, progress: Progress, *, kills: int, kept_in: Path,
                 [a_server(estate, **SHORT_WINDOWS)],
                 progress.seed + number,
                 f"soak-{progress.seed}-{number}",
-                met=progress.met,
             )
 
-            async def count(_: int) -> None:
-                progress.kills += 1
-                progress.seconds = before + time.monotonic() - begun_at
-                progress.keep(kept_in)
-                if progress.kills % 10 == 0:
-                    console.print(_line(progress, kills))
+            async def tell(in_round: int) -> None:
+                if in_round % 10 == 0:
+                    seconds = before + time.monotonic() - begun_at
+                    console.print(_line(progress.kills + in_round, kills, seconds=seconds))
 
-            verdict = await campaign.run(min(_KILLS_PER_ROUND, kills - progress.kills), after_each=count)
-            progress.answers += campaign.answers
+            verdict = await campaign.run(min(_KILLS_PER_ROUND, kills - progress.kills), after_each=tell)
+            progress.count(campaign, verdict)
+            progress.seconds = before + time.monotonic() - begun_at
             progress.keep(kept_in)
             console.print(f"round {number}: {sum(verdict.cases.values())} cases, {verdict.receipts} receipts, {_said(verdict)}")
-    progress.seconds = before + time.monotonic() - begun_at
-    progress.keep(kept_in)
     return verdict
 
 
-def _line(progress: Progress, kills: int) -> str:
-    left = progress.seconds / progress.kills * (kills - progress.kills)
-    return f"{progress.kills} of {kills} kills, about {timedelta(seconds=round(left))} left"
+def _line(done: int, kills: int, *, seconds: float) -> str:
+    return f"{done} of {kills} kills, about {timedelta(seconds=round(seconds / done * (kills - done)))} left"
 
 
 def _said(verdict: Verdict) -> str:
@@ -114,7 +117,7 @@ def _summary(progress: Progress, verdict: Verdict) -> Table:
 
 
 def main() -> int:
-    """Run or resume a soak; exit 1 if the invariant was broken, 2 if another one is under way, 130 if interrupted."""
+    """Run or resume a soak; exit 1 if the invariant was ever broken, 2 if another one is under way, 130 if interrupted."""
     arguments = argparse.ArgumentParser(prog="make soak", description=__doc__)
     arguments.add_argument("--kills", type=int, default=1000, help="how many in all, earlier runs included (1000)")
     arguments.add_argument("--directory", type=Path, default=Path("var/soak"), help="where everything is kept (var/soak)")
@@ -135,6 +138,9 @@ def main() -> int:
 def _go_on(directory: Path, *, kills: int, seed: int | None, console: Console) -> int:
     kept_in = directory / "progress.json"
     progress = Progress.of(kept_in, seed=seed)
+    if progress.faults:
+        console.print(f"{directory} holds a store in which the invariant was broken; look into it, and remove it to begin anew.")
+        return _say_faults(progress, console)
     if progress.kills >= kills:
         console.print(f"{directory} has its {progress.kills} kills; remove it to begin anew, or ask for more with --kills.")
         return 0
@@ -143,12 +149,16 @@ def _go_on(directory: Path, *, kills: int, seed: int | None, console: Console) -
         with open_estate(directory) as estate:
             verdict = asyncio.run(soak(estate, progress, kills=kills, kept_in=kept_in, console=console))
     except KeyboardInterrupt:
-        console.print(f"interrupted after {progress.kills} kills; the same command goes on from there")
+        console.print(f"interrupted after {progress.kills} kills of whole rounds; the same command goes on from there")
         return 130
     console.print(_summary(progress, verdict))
-    for fault in verdict.faults[:50]:
+    return _say_faults(progress, console)
+
+
+def _say_faults(progress: Progress, console: Console) -> int:
+    for fault in progress.faults[:50]:
         console.print(f"[red]{fault}[/red]", highlight=False)
-    return 1 if verdict.faults else 0
+    return 1 if progress.faults else 0
 
 
 if __name__ == "__main__":
