@@ -96,7 +96,7 @@ def test_each_measure_is_named_by_check_with_its_statement(target):
 
 def test_a_database_owner_without_superuser_can_take_one_measure_only(target):
     if target.installed_by == "superuser":
-        return
+        pytest.skip("a superuser can take every measure")
     taken = []
     with psycopg.connect(target.admin_url, autocommit=True) as conn:
         for exposure in exposures(conn, target.definition):
@@ -136,7 +136,7 @@ def test_once_closed_other_databases_cannot_be_entered(hardened, confined):
 
 async def test_temporary_roles_can_be_confined_to_their_database_by_the_servers_rules(target, adapter, order, grant_access):
     if target.version < 16:
-        return
+        pytest.skip("patterns in pg_hba.conf came with PostgreSQL 16")
     role_name = await grant_access(order)
     elsewhere = target.cluster.url(user=role_name, password=GRANTEE_PASSWORD, database="template1")
     rules = target.cluster.data_path / "pg_hba.conf"
@@ -231,7 +231,7 @@ def test_the_number_of_sessions_is_limited_and_the_limit_is_out_of_reach(target,
 
 def test_temporary_files_are_limited_for_good_where_a_superuser_installed(target, grantee):
     if target.installed_by == "owner":
-        return
+        pytest.skip("only a superuser can pin the limit")
     assert grantee.execute("show temp_file_limit").fetchone() == ("256MB",)
     for attempt in (
         "set temp_file_limit = -1",

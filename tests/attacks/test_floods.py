@@ -36,6 +36,14 @@ async def ended(conn) -> None:
     pytest.fail("the session goes on")
 
 
+def rows_or_error(conn, query) -> tuple[int] | str | None:
+    """Return the row that a count delivers, or the SQLSTATE of its failure."""
+    try:
+        return conn.execute(query).fetchone()
+    except psycopg.Error as error:
+        return error.sqlstate
+
+
 async def test_a_full_lock_table_delays_everybody_and_ends_with_a_signal_from_the_host(target, adapter, order, grant_access):
     flooder, neighbour = await grant_access(order), await a_grantee(target)
     with target.grantee(flooder) as flood, target.superuser() as administrator:
@@ -67,14 +75,15 @@ async def test_a_full_lock_table_shows_no_row_after_the_end(target, adapter, ord
         assert flood.execute(read).fetchone() == (100,)
         let_end(target, role_name)
         assert answer(flood, FILL) == FULL
-        while_full = answer(flood, read)
+        while_full = rows_or_error(flood, read)
         flood.execute("select pg_advisory_unlock(i) from generate_series(1, 200) as i")
         with_room = flood.execute(read).fetchone()
 
         flood.execute("select pg_advisory_unlock_all()")
         outcome = await reverted(adapter, target.definition, role_name)
 
-        assert (while_full in {FULL, ALLOWED}, with_room) == (True, (0,))
+        assert while_full in ((0,), FULL)
+        assert with_room == (0,)
         assert outcome.proven, outcome.blockers
         await ended(flood)
 
@@ -112,7 +121,7 @@ async def test_more_temporary_tables_than_locks_block_the_drop_until_the_server_
     target, adapter, order, grant_access
 ):
     if target.installed_by == "owner":
-        return
+        pytest.skip("the installer changes nothing here, and the wait for autovacuum is long")
     role_name = await grant_access(order)
     with target.grantee(role_name) as session:
         for first in range(0, TEMPORARY_TABLES, 1_000):

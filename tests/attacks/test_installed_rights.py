@@ -48,7 +48,10 @@ async def test_nobody_inherits_a_role_before_its_end_and_nobody_may_ever_become_
 
 
 async def test_a_grant_adds_to_no_access_list(target, administrator, order, grant_access):
-    lists = "select relname, relacl::text from pg_class where relnamespace::regnamespace::text ~ '^(public|trustpack)' order by 1"
+    lists = (
+        "select relname, relacl::text from pg_class"
+        " where relnamespace::regnamespace::text ~ '^(public|trustpack)' and relacl is not null order by 1"
+    )
     before = administrator.execute(lists).fetchall()
 
     await grant_access(order)
@@ -72,7 +75,7 @@ def test_only_a_superusers_installation_pins_settings_and_signals_any_session(ta
 
 def test_an_owner_cannot_hand_out_what_only_a_superuser_can(target):
     if target.installed_by == "superuser":
-        return
+        pytest.skip("a superuser can")
     with psycopg.connect(target.admin_url) as conn:
         parameter = answer(conn, statement(target, "grant set on parameter log_statement to {provisioner}"))
         conn.rollback()
@@ -137,7 +140,7 @@ async def test_a_role_that_was_taken_from_the_provisioner_shows_nothing_and_is_d
     target, adapter, administrator, order, grant_access
 ):
     if target.version < 16:
-        return
+        pytest.skip("the provisioner needs no membership before PostgreSQL 16")
     role_name = await grant_access(order)
     mine = {"role": sql.Identifier(role_name), "provisioner": sql.Identifier(target.names.provisioner)}
     with target.grantee(role_name) as session:

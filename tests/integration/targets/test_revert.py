@@ -238,7 +238,7 @@ async def test_what_a_grantee_made_is_dropped_with_it(target, adapter, order, gr
 @pytest.mark.adversarial(39)
 async def test_before_16_large_objects_in_the_groups_name_are_dropped_too(target, adapter, order, grant_access):
     if target.version >= 16:
-        return
+        pytest.skip("nobody can become the group from PostgreSQL 16 on")
     role_name = await grant_access(order)
     identity = await adapter.identify(target.definition)
     with target.grantee(role_name) as conn:
