@@ -10,11 +10,22 @@ from typing import Any
 import pytest
 
 from tests.crash.call_sites import sites_in
-from tests.support.invariant import Acknowledgement, CaseRows, faults_of_case, overdue, strangers, unfinished
+from tests.support.invariant import (
+    Acknowledgement,
+    CaseRows,
+    faults_of_case,
+    faults_of_chain,
+    overdue,
+    still_reading,
+    strangers,
+    unfinished,
+    unrecorded,
+)
 from trustpack.proof.canonical import canonical_bytes, digest_of
 
 REQUEST, ROLE = "hro_1", "tpk_1"
 START = datetime(2026, 11, 22, tzinfo=UTC)
+RECORD = {"mode": "statements", "touched": 2, "recorded": 1, "rolled_back": 1, "not_kept": 0, "unavailable": None}
 HISTORY = (
     ("requested", "pending_approval", {}),
     ("approved", "pending_approval", {"approval_id": "apr_1"}),
@@ -23,7 +34,7 @@ HISTORY = (
     ("executed", "active", {}),
     ("credentials_issued", "active", {}),
     ("revert_started", "reverting", {}),
-    ("reverted", "reverted", {}),
+    ("reverted", "reverted", {"access_record": RECORD}),
 )
 
 
@@ -51,8 +62,15 @@ def a_case() -> CaseRows:
 
 
 def grant(**changed: Any) -> dict[str, Any]:
-    row = {"role_name": ROLE, "role_ref": "7", "proof": b"{}", "credentials_issued": 1, **changed}
+    row = {"role_name": ROLE, "role_ref": "7", "proof": b"{}", "credentials_issued": 1, "access_record": canonical_bytes(RECORD)}
     return row | changed
+
+
+def with_record(case: CaseRows, record: dict[str, Any] | None) -> CaseRows:
+    """Return the case with another access record, kept and told alike."""
+    kept = None if record is None else canonical_bytes(record)
+    history = (*HISTORY[:-1], ("reverted", "reverted", {"access_record": record}))
+    return replace(case, receipts=receipts_of(*history), grants=[grant(seq=8, status="reverted", access_record=kept)])
 
 
 def cut_at(length: int, **changed: Any) -> CaseRows:
@@ -95,6 +113,10 @@ BROKEN: dict[str, Callable[[CaseRows], CaseRows]] = {
     "was ordered, and the receipts say": lambda case: replace(case, grants=[grant(seq=8, status="reverted", role_name="tpk_2")]),
     "longer than what was approved": lambda case: replace(case, request={**case.request, "duration_seconds": 59}),
     "may log in after the end": lambda case: replace(case, role=ROLE_THAT_MAY_LOG_IN),
+    "without a record of the access": lambda case: with_record(case, None),
+    "or a reason why there is none": lambda case: with_record(case, {**RECORD, "touched": None}),
+    "keeps the record": lambda case: replace(case, grants=[grant(seq=8, status="reverted", access_record=b'{"mode":"none"}')]),
+    "keeps the record None": lambda case: replace(case, grants=[grant(seq=8, status="reverted", access_record=None)]),
     "never dropped the role": lambda case: replace(case, ordered={**(case.ordered or {}), "dropped_at": None}),
 }  # fmt: skip
 
@@ -104,6 +126,12 @@ def test_a_case_that_is_right_has_no_fault():
 
     assert faults_of_case(a_case(), acknowledged=told) == []
     assert unfinished(a_case()) == []
+
+
+@pytest.mark.parametrize("record", [{"mode": "none", "touched": None}, {"mode": "counter", "touched": 0},
+                                    {"mode": "statements", "touched": None, "unavailable": "target.unavailable"}])  # fmt: skip
+def test_a_record_that_was_not_to_be_kept_or_has_a_reason_is_no_fault(record: dict[str, Any]):
+    assert faults_of_case(with_record(a_case(), {"unavailable": None, **record})) == []
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -143,6 +171,40 @@ def test_roles_orders_and_sessions_that_no_case_has_are_found():
 
     assert strangers(ordered=[known], roles=[known], sessions=["tpk_1"], known={"tpk_1"}) == []
     assert len(strangers(ordered=[other], roles=[other], sessions=["tpk_3"], known={"tpk_1"})) == 3
+
+
+def test_a_statement_that_read_and_is_not_counted_is_found():
+    assert unrecorded(a_case(), reads=2) == []
+    assert unrecorded(a_case(), reads=3)
+    assert unrecorded(with_record(a_case(), None), reads=3) == []
+
+
+def test_the_chain_of_a_target_is_checked_like_that_of_a_case():
+    case = a_case()
+    target = {"id": REQUEST, "version": len(HISTORY), "status": "reverted"}
+
+    assert faults_of_chain(target, case.receipts) == []
+    assert faults_of_chain(target, case.receipts[:-1])
+    assert faults_of_chain(target, BROKEN["broken_link"](case).receipts)
+    assert faults_of_chain(target, with_receipt(case, 2, in_outbox=0).receipts)
+    assert faults_of_chain({**target, "status": "removed"}, case.receipts)
+    assert faults_of_chain({**target, "version": 0}, [])
+
+
+@pytest.mark.parametrize("dropped_at", [None, START + timedelta(seconds=120)])
+def test_a_session_outlives_its_grant_once_the_grace_after_the_end_is_over(dropped_at: datetime | None):
+    ordered = [{"role_name": ROLE, "expires_at": START, "dropped_at": dropped_at}]
+    grace = timedelta(seconds=60)
+
+    assert still_reading(ordered, [ROLE], now=START + timedelta(seconds=60), grace=grace) == []
+    assert still_reading(ordered, [ROLE], now=START + timedelta(seconds=61), grace=grace)
+    assert still_reading(ordered, [], now=START + timedelta(seconds=61), grace=grace) == []
+
+
+def test_a_session_outlives_a_role_that_was_dropped_early():
+    ordered = [{"role_name": ROLE, "expires_at": START + timedelta(hours=1), "dropped_at": START}]
+
+    assert still_reading(ordered, [ROLE], now=START + timedelta(seconds=1), grace=timedelta(0))
 
 
 def test_a_role_is_overdue_once_its_grace_is_over():

@@ -27,6 +27,7 @@ async def test_after_a_hundred_kills_under_load_every_case_is_whole_and_over(est
     assert verdict.faults == [], AGAIN
     assert campaign.kills == 100
     assert campaign.answers["execute 200"] > 10, f"{AGAIN}: {campaign.answers}"
+    assert campaign.answers["read rows"] > 5, f"{AGAIN}: {campaign.answers}"
     assert campaign.met["execute"], f"{AGAIN}: no kill met an execution: {campaign.met}"
 
 

@@ -13,7 +13,17 @@ from psycopg import Connection
 from psycopg.rows import DictRow, dict_row
 
 from tests.support.estate import Estate
-from tests.support.invariant import Acknowledgement, CaseRows, faults_of_case, overdue, strangers, unfinished
+from tests.support.invariant import (
+    Acknowledgement,
+    CaseRows,
+    faults_of_case,
+    faults_of_chain,
+    overdue,
+    still_reading,
+    strangers,
+    unfinished,
+    unrecorded,
+)
 from tests.support.store import as_owner
 from trustpack.app.demo.target import DemoTarget
 from trustpack.capabilities.operations import parse_definition_file
@@ -34,7 +44,8 @@ _ROWS: Final[Mapping[str, str]] = {
     " WHERE coalesce(d.subject_id, e.metadata ->> 'subject_id') = ANY(%s)",
     "votes": "SELECT subject_id AS request_id, id FROM trustpack.approvals WHERE subject_id = ANY(%s)",
     "executions": "SELECT request_id, seq, status FROM trustpack.executions WHERE request_id = ANY(%s)",
-    "grants": "SELECT request_id, seq, status, role_name, role_ref, proof, credentials_issued FROM trustpack.grants"
+    "grants": "SELECT request_id, seq, status, role_name, role_ref, proof, credentials_issued, access_record"
+    " FROM trustpack.grants"
     " WHERE request_id = ANY(%s)",
     "jobs": "SELECT subject_id AS request_id, kind FROM trustpack.jobs WHERE subject_id = ANY(%s)",
 }
@@ -58,8 +69,17 @@ class TargetRows:
     sessions: Sequence[str]
 
 
-def audit(estate: Estate, *, acknowledged: Mapping[str, Iterable[Acknowledgement]], is_over: bool = True) -> Verdict:
-    """Check everything there is, while no process of ours runs or all are at rest; with `is_over` every case must have ended."""
+def audit(
+    estate: Estate,
+    *,
+    acknowledged: Mapping[str, Iterable[Acknowledgement]],
+    reads: Mapping[str, int] | None = None,
+    is_over: bool = True,
+) -> Verdict:
+    """Check everything there is, while no process of ours runs or all are at rest; with `is_over` every case must have ended.
+
+    `reads` says how often clients have read with the access of a request.
+    """
     verdict = Verdict()
     target = read_target(estate)
     known: set[str] = set()
@@ -69,9 +89,12 @@ def audit(estate: Estate, *, acknowledged: Mapping[str, Iterable[Acknowledgement
             verdict.receipts += len(case.receipts)
             verdict.faults += faults_of_case(case, acknowledged=acknowledged.get(case.request["id"], ()))
             verdict.faults += unfinished(case) if is_over else []
+            verdict.faults += unrecorded(case, reads=(reads or {}).get(case.request["id"], 0))
             known |= {grant["role_name"] for grant in case.grants}
-        verdict.faults += _lost(store, acknowledged) + _doubled(store)
+        verdict.faults += _lost(store, acknowledged) + _doubled(store) + _of_targets(store)
     verdict.faults += strangers(ordered=target.ordered, roles=target.roles, sessions=target.sessions, known=known)
+    grace = timedelta(0) if is_over else _GRACE
+    verdict.faults += still_reading(target.ordered, target.sessions, now=datetime.now(UTC), grace=grace)
     return verdict
 
 
@@ -89,7 +112,9 @@ def faults_of(estate: Estate, request_ids: Sequence[str], *, acknowledged: Itera
 def faults_of_latest(estate: Estate, *, count: int) -> list[str]:
     """Check the latest cases in the store alone, at one moment, whatever is under way; and the target for roles long overdue."""
     target = read_target(estate)
-    late = overdue(target.ordered, target.roles, now=datetime.now(UTC), grace=_GRACE)
+    now = datetime.now(UTC)
+    late = overdue(target.ordered, target.roles, now=now, grace=_GRACE)
+    late += still_reading(target.ordered, target.sessions, now=now, grace=_GRACE)
     with as_owner(estate.settings) as store, store.transaction():
         store.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         found = store.execute("SELECT id FROM trustpack.high_risk_requests ORDER BY id DESC LIMIT %s", (count,)).fetchall()
@@ -102,7 +127,10 @@ def read_target(estate: Estate) -> TargetRows:
     state = installed_names(parse_definition_file(DemoTarget(estate.settings).definition_text).name).state
     with estate.as_target_superuser() as target:
         return TargetRows(
-            ordered=_fetch(target, f"SELECT role_name, role_oid, granted_at, expires_at, dropped_at FROM {state}.grants"),
+            ordered=_fetch(
+                target,
+                f"SELECT role_name, role_oid, granted_at, expires_at, dropped_at, clock_timestamp() AS now FROM {state}.grants",
+            ),
             roles=_fetch(
                 target,
                 "SELECT rolname AS role_name, rolcanlogin AS may_log_in, rolvaliduntil AS valid_until FROM pg_roles"
@@ -163,6 +191,13 @@ def _by_request(rows: Iterable[DictRow]) -> defaultdict[str, list[DictRow]]:
     for row in rows:
         found[row["request_id"]].append(row)
     return found
+
+
+def _of_targets(store: Connection[DictRow]) -> list[str]:
+    """Check the receipts of every target: its registration, and the drift that was found on it."""
+    targets = store.execute("SELECT id, version, status FROM trustpack.targets").fetchall()
+    receipts = _by_request(store.execute(_ROWS["receipts"].encode(), ([target["id"] for target in targets],)).fetchall())
+    return [fault for target in targets for fault in faults_of_chain(target, receipts[target["id"]])]
 
 
 def _lost(store: Connection[DictRow], acknowledged: Mapping[str, Iterable[Acknowledgement]]) -> list[str]:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -47,19 +47,19 @@ class Campaign:
     async def run(self, kills: int, *, after_each: Callable[[int], Awaitable[None]] = _say_nothing) -> Verdict:
         """Kill so many times, let everything end by itself, and return what an audit of the whole store finds."""
         doors = [process.url for process in self.processes if process.port is not None]
-        load = Load(self.estate, self.http, doors, self.seed, self.name)
-        try:
-            for process in self.processes:
-                await asyncio.to_thread(process.start)
-            faults = await self._kill_under(load, kills, after_each)
-            faults = faults or await self._never_quiet()
-        finally:
-            for process in self.processes:
-                await asyncio.to_thread(process.kill)
+        with closing(Load(self.estate, self.http, doors, self.seed, self.name)) as load:
+            try:
+                for process in self.processes:
+                    await asyncio.to_thread(process.start)
+                faults = await self._kill_under(load, kills, after_each)
+                faults = faults or await self._never_quiet()
+            finally:
+                for process in self.processes:
+                    await asyncio.to_thread(process.kill)
+            verdict = await asyncio.to_thread(audit, self.estate, acknowledged=load.told, reads=load.reads)
         self.answers += load.answers
-        verdict = await asyncio.to_thread(audit, self.estate, acknowledged=load.told)
         bugs = [f"{count} answers were {what}" for what, count in load.answers.items() if what.endswith(" 500")]
-        verdict.faults[:0] = [*faults, *bugs]
+        verdict.faults[:0] = [*faults, *load.faults, *bugs]
         return verdict
 
     async def _kill_under(self, load: Load, kills: int, after_each: Callable[[int], Awaitable[None]]) -> list[str]:

@@ -7,10 +7,13 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import httpx2
+import psycopg
+from psycopg import Connection
 
+from tests.support.audit import read_target
 from tests.support.crash_client import Client
 from tests.support.estate import Estate
 from tests.support.invariant import Acknowledgement
@@ -20,6 +23,8 @@ SHORT_WINDOWS: Final = {"TRUSTPACK_APPROVAL_WINDOW_SECONDS": "8", "TRUSTPACK_APP
 """What clients leave lying expires soon, so that every case comes to its end by itself."""
 _SCOPES: Final = ("acme", "globex", "initech")
 _LONGEST_ACCESS_SECONDS: Final = 3
+_MOST_SESSIONS: Final = 60
+"""Sessions that are kept open at once: enough that only those are closed whose access is long over."""
 _APPROVERS: Final = ("user-team-lead", "user-security", "user-lead-and-security")
 _STRANGERS: Final = ("user-engineer-2", "user-ae", "user-auditor")
 
@@ -35,6 +40,10 @@ class Load:
     name: str
     clients: list[Client] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
+    reads: Counter[str] = field(default_factory=Counter)
+    """How often rows were read with the access of each request."""
+    faults: list[str] = field(default_factory=list)
+    _sessions: list[Connection[Any]] = field(default_factory=list)
 
     @property
     def told(self) -> Mapping[str, list[Acknowledgement]]:
@@ -60,6 +69,11 @@ class Load:
                 client = Client(self.estate, self.http, doors, f"{self.name}-{number}", tenant)
                 self.clients.append(client)
                 group.create_task(self._work(client, random.Random(f"{self.seed}-{number}"), stop))
+
+    def close(self) -> None:
+        """Close what is left of the grantees' sessions."""
+        while self._sessions:
+            self._sessions.pop().close()
 
     async def _work(self, client: Client, chance: random.Random, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -91,10 +105,33 @@ class Load:
         ]
         for step in path[: chance.choices((1, 2, 3, 4, 5), (1, 1, 4, 4, 5))[0]]:
             if chance.random() < 0.15:
-                await self._act(client, request_id, chance.choice(detours))
-            await self._act(client, request_id, step)
+                await self._act(client, request_id, chance.choice(detours), chance)
+            await self._act(client, request_id, step, chance)
 
-    async def _act(self, client: Client, request_id: str, step: tuple[str, str, object]) -> None:
+    async def _act(self, client: Client, request_id: str, step: tuple[str, str, object], chance: random.Random) -> None:
         handle, command, body = step
         answer = await client.act(handle, request_id, command, body)
         self.answers[f"{command} {answer.status_code}"] += 1
+        if command == "credentials" and answer.status_code == 200:
+            await asyncio.to_thread(self._read, request_id, answer.json(), in_transaction=chance.random() < 0.5)
+
+    def _read(self, request_id: str, credentials: dict[str, Any], *, in_transaction: bool) -> None:
+        """Log in and read, and leave the session open for the revert to end; nothing but the end may stand in the way."""
+        try:
+            session = psycopg.connect(credentials["uri"], autocommit=not in_transaction)
+            self._sessions.append(session)
+            tenants = session.execute("select distinct tenant from orders").fetchall()
+        except psycopg.Error as error:
+            tenants, trouble = [], str(error)
+        else:
+            trouble = f"{len(tenants)} tenants were seen"
+        if len(self._sessions) > _MOST_SESSIONS:
+            self._sessions.pop(0).close()
+        if tenants:
+            self.reads[request_id] += 1
+        self.answers["read rows" if tenants else "read nothing"] += 1
+        if len(tenants) > 1 or (not tenants and self._is_live(credentials["user"])):
+            self.faults.append(f"{request_id}: credentials that were shown did not do what they should: {trouble}")
+
+    def _is_live(self, role_name: str) -> bool:
+        return any(row["role_name"] == role_name and row["expires_at"] > row["now"] for row in read_target(self.estate).ordered)

@@ -101,13 +101,20 @@ class Acknowledgement:
 
 def faults_of_case(case: CaseRows, *, acknowledged: Iterable[Acknowledgement] = (), with_target: bool = True) -> list[str]:
     """Return every fault of one case at any moment, killed or not; without the target what it holds is not looked at."""
-    faults = [*_of_receipts(case), *_of_moves(case), *_of_votes(case), *_of_usage(case), *_of_effect(case)]
-    faults += _of_acknowledged(case, acknowledged)
+    faults = [*_of_receipts(case.request, case.receipts), *_of_moves(case), *_of_votes(case), *_of_usage(case), *_of_effect(case)]
+    faults += [*_of_record(case), *_of_acknowledged(case, acknowledged)]
     if case.status in _JOB_OF_STATE and _JOB_OF_STATE[case.status] not in case.jobs:
         faults.append(f"is stuck: {case.status}, and nobody will take it up")
     if with_target:
         faults += _of_target(case)
     return [f"{case.request['id']}: {fault}" for fault in faults]
+
+
+def unrecorded(case: CaseRows, *, reads: int) -> list[str]:
+    """Return how many of the statements that read rows, each of one view, the record of an ended access does not count."""
+    counts = [_record_of(grant) for grant in case.grants if grant["access_record"] is not None]
+    touched = [record["touched"] for record in counts if record["touched"] is not None]
+    return [f"{case.request['id']}: {reads} statements read, {count} are counted" for count in touched if count < reads]
 
 
 def unfinished(case: CaseRows) -> list[str]:
@@ -118,23 +125,28 @@ def unfinished(case: CaseRows) -> list[str]:
     return [f"{case.request['id']}: {fault}" for fault in faults]
 
 
-def _of_receipts(case: CaseRows) -> Iterator[str]:
-    version = case.request["version"]
-    bodies = [bytes(receipt["body"]) for receipt in case.receipts]
-    for fault in check_chain(bodies, subject_id=case.request["id"], expected_count=version):
+def faults_of_chain(subject: Row, receipts: Sequence[Row]) -> list[str]:
+    """Return what is wrong with the receipts of a target, which nobody but its registration and the drift found on it changes."""
+    return [f"{subject['id']}: {fault}" for fault in _of_receipts(subject, receipts)]
+
+
+def _of_receipts(subject: Row, receipts: Sequence[Row]) -> Iterator[str]:
+    version = subject["version"]
+    bodies = [bytes(receipt["body"]) for receipt in receipts]
+    for fault in check_chain(bodies, subject_id=subject["id"], expected_count=version):
         yield f"chain: {fault.code} at {fault.seq}"
-    seqs = [receipt["seq"] for receipt in case.receipts]
+    seqs = [receipt["seq"] for receipt in receipts]
     if seqs != list(range(1, version + 1)):
         yield f"version {version} has the receipts {seqs}"
-    for receipt in case.receipts:
+    for receipt in receipts:
         if receipt["in_outbox"] != 1:
             yield f"receipt {receipt['seq']} is {receipt['in_outbox']} times in the outbox"
+    if [receipt["state"] for receipt in receipts[-1:]] != [subject["status"]]:
+        yield f"is {subject['status']}, and its last receipt says {[receipt['state'] for receipt in receipts[-1:]]}"
 
 
 def _of_moves(case: CaseRows) -> Iterator[str]:
     states = [receipt["state"] for receipt in case.receipts]
-    if not states or states[-1] != case.status:
-        yield f"is {case.status}, and its last receipt says {states[-1:]}"
     if states and states[0] not in _FIRST_STATES:
         yield f"began as {states[0]}"
     for move in pairwise(states):
@@ -179,6 +191,18 @@ def _of_effect(case: CaseRows) -> Iterator[str]:
         shown = sum(case.actions.count(action) for action in ("credentials_issued", "credentials_rotated"))
         if grant["credentials_issued"] > shown:
             yield f"issued {grant['credentials_issued']} credentials with {shown} receipts"
+
+
+def _of_record(case: CaseRows) -> Iterator[str]:
+    told = [_payload(receipt).get("access_record") for receipt in case.receipts if receipt["action"] == "reverted"]
+    for grant in case.grants:
+        if grant["status"] != "reverted":
+            continue
+        kept = None if grant["access_record"] is None else _record_of(grant)
+        if [kept] != told:
+            yield f"keeps the record {kept}, and its receipt says {told}"
+        if kept is None or (kept["mode"] != "none" and kept["touched"] is None and kept["unavailable"] is None):
+            yield "is reverted without a record of the access, or a reason why there is none"
 
 
 def _of_target(case: CaseRows) -> Iterator[str]:
@@ -232,6 +256,19 @@ def overdue(ordered: Iterable[Row], roles: Iterable[Row], *, now: datetime, grac
     ends = {row["role_name"]: row["expires_at"] for row in ordered}
     return [f"the role {row['role_name']} is there {grace} after its end" for row in roles
             if row["role_name"] in ends and ends[row["role_name"]] + grace < now]  # fmt: skip
+
+
+def still_reading(ordered: Iterable[Row], sessions: Iterable[str], *, now: datetime, grace: timedelta) -> list[str]:
+    """Return the sessions that live so long after the end of their grants, or after their role was dropped."""
+    held = {row["role_name"]: row for row in ordered}
+    ends = {name: min(row["expires_at"], row["dropped_at"] or row["expires_at"]) for name, row in held.items()}
+    return [f"a session of {name} lives {grace} after its end" for name in sessions
+            if name in ends and ends[name] + grace < now]  # fmt: skip
+
+
+def _record_of(grant: Row) -> Mapping[str, Any]:
+    record: Mapping[str, Any] = json.loads(bytes(grant["access_record"]))
+    return record
 
 
 def _payload(receipt: Row) -> Mapping[str, Any]:
