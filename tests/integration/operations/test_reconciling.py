@@ -17,7 +17,8 @@ from tests.support.stored import chain_faults, jobs_of, rows, run_due
 from tests.support.world import RECORD_TARGET, World
 from tests.support.worlds import ScriptedWorld, world_on
 from trustpack.app.target_registry import compare_and_mend
-from trustpack.capabilities.operations.model import TargetNotPrepared, TargetUnavailable, UnknownTarget
+from trustpack.capabilities.operations.model import TargetUnavailable, UnknownTarget
+from trustpack.capabilities.operations.model.drift import TargetInventory
 from trustpack.capabilities.operations.service.context import RECONCILE_JOB
 from trustpack.capabilities.operations.service.reconciling import compare, watch_targets
 from trustpack.capabilities.operations.service.targets import remove_target
@@ -193,8 +194,8 @@ async def test_a_crash_after_the_receipt_and_before_the_repair_is_mended_without
 async def test_a_missing_installation_ends_live_access_and_says_why(scripted: ScriptedWorld):
     request = await scripted.active()
 
-    async def not_prepared(_: object) -> None:
-        raise TargetNotPrepared
+    async def not_prepared(_: object) -> TargetInventory:
+        return TargetInventory(system=scripted.target.system, is_current=False, is_missing=True)
 
     scripted.target.script("inventory", not_prepared)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -13,7 +14,7 @@ from psycopg import sql
 
 from tests.support.reconciling import drift_told, drift_told_of_targets, reconciled
 from tests.support.stored import run_due
-from tests.support.targets import SERVICE_PASSWORD, TargetDatabase, prepare
+from tests.support.targets import SERVICE_PASSWORD, TargetDatabase, prepare, with_database
 from tests.support.world import World
 from tests.support.worlds import world_on
 from trustpack.capabilities.operations.adapters.postgres import install as installation
@@ -31,10 +32,22 @@ def shop(request, server) -> TargetDatabase:
     return prepare(cluster, version=version, installed_by=request.param, name=f"drift-{next(_numbers)}-{request.param}")
 
 
+@dataclass
+class Secret:
+    """Where the tenant's connection string leads."""
+
+    url: str
+
+
 @pytest.fixture
-async def world(container, clock, shop) -> AsyncIterator[World]:
+def secret(shop) -> Secret:
+    return Secret(shop.service_url)
+
+
+@pytest.fixture
+async def world(container, clock, shop, secret) -> AsyncIterator[World]:
     """A tenant that grants access on the shop; what it has granted is taken back at the end."""
-    adapter = shop.adapter(issuer=container.operations.store_id)
+    adapter = shop.adapter(issuer=container.operations.store_id, resolve_secret=lambda _: secret.url)
     async with world_on(container, clock, adapter, definition_document(shop.definition)) as opened:
         yield opened
         for request in (await opened.call("user-auditor", "GET", "/high-risk-ops/requests?status=active")).json()["items"]:
@@ -329,14 +342,60 @@ async def test_a_function_that_was_dropped_ends_the_access_too(world: World, sho
         installation.install(conn, shop.definition, service_password=SERVICE_PASSWORD)
 
 
-async def test_an_installation_by_another_version_ends_nothing(world: World, shop: TargetDatabase, dba: Dba):
+async def test_without_any_function_of_ours_the_access_ends_too(world: World, shop: TargetDatabase, dba: Dba):
+    request_id, _, _ = await granted_to(world, shop)
+    dba.run("alter schema {api} rename to put_aside")
+
+    kept = await reconciled(world)
+
+    dba.run("alter schema put_aside rename to {api}")
+    await run_due(world)
+    assert kept["findings"] == ["installation_missing"]
+    assert (await world.read(request_id))["status"] == "reverted"
+
+
+@pytest.mark.parametrize("has_inventory", [True, False])
+async def test_an_installation_by_another_version_ends_nothing(world: World, shop: TargetDatabase, dba: Dba, has_inventory: bool):
     request_id, _, _ = await granted_to(world, shop)
     dba.run("update {state}.settings set layout = layout - 1")
+    if not has_inventory:
+        dba.run("alter function {api}.inventory() rename to put_aside")
 
     kept = await reconciled(world)
 
     dba.run("update {state}.settings set layout = layout + 1")
+    if not has_inventory:
+        dba.run("alter function {api}.put_aside() rename to inventory")
     assert kept["findings"] == ["installation_outdated"]
+    assert (await world.read(request_id))["status"] == "active"
+
+
+async def test_a_secret_that_leads_to_an_unprepared_database_ends_nothing(
+    world: World, shop: TargetDatabase, dba: Dba, secret: Secret
+):
+    request_id, _, _ = await granted_to(world, shop)
+    secret.url = with_database(shop.service_url, "postgres")
+
+    kept = await reconciled(world)
+
+    secret.url = shop.service_url
+    assert kept["findings"] == ["other_system"]
+    assert (await world.read(request_id))["status"] == "active"
+    assert (await reconciled(world))["findings"] == []
+
+
+async def test_an_unprepared_database_that_cannot_be_told_from_the_registered_one_ends_nothing(
+    world: World, shop: TargetDatabase, dba: Dba
+):
+    request_id, _, _ = await granted_to(world, shop)
+    dba.run("revoke execute on function pg_control_system() from public")
+    dba.run("alter schema {api} rename to put_aside")
+
+    kept = await reconciled(world)
+
+    dba.run("alter schema put_aside rename to {api}")
+    dba.run("grant execute on function pg_control_system() to public")
+    assert kept["findings"] == ["installation_missing"]
     assert (await world.read(request_id))["status"] == "active"
 
 

@@ -22,10 +22,12 @@ from trustpack.capabilities.operations.model.drift import (
     TargetInventory,
 )
 from trustpack.capabilities.operations.rules.drift import find_drift, find_drift_without_store, find_lost_timers
+from trustpack.kernel.json_types import JsonValue
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 END = NOW + timedelta(hours=1)
 ROLE = "tpk_" + "a" * 32
+FACTS: dict[str, JsonValue] = {"system_identifier": "7", "database": "orders", "database_oid": 5, "installation_id": "i"}
 
 
 def a_role(**changes: Any) -> FoundRole:
@@ -71,6 +73,7 @@ def a_book(*own: KnownGrant, known: tuple[KnownGrant, ...] = ()) -> GrantBook:
         store_id="store-1",
         tenant_id="tenant-1",
         target_system="system-1",
+        target_facts=FACTS,
         read_at=NOW,
         own={grant.role_name: grant for grant in own},
         known={grant.role_name: grant for grant in known},
@@ -214,6 +217,41 @@ def test_an_installation_of_another_version_is_reported_and_ends_nothing():
     found = find_drift(TargetInventory(system="system-1", is_current=False), a_book(a_grant()))
 
     assert summary(found) == [("installation_outdated", "none", None)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({"system_identifier": "7", "database": "orders", "database_oid": 5}, ("installation_missing", "end_access", None)),
+        ({"system_identifier": "7", "database": "other", "database_oid": 6}, ("other_system", "none", None)),
+        ({"system_identifier": "8", "database": "orders", "database_oid": 5}, ("other_system", "none", None)),
+        ({"system_identifier": None, "database": "other", "database_oid": 5}, ("other_system", "none", None)),
+        ({"system_identifier": None, "database": "orders", "database_oid": 5}, ("installation_missing", "none", None)),
+        ({}, ("installation_missing", "none", None)),
+    ],
+)
+def test_a_missing_installation_ends_access_only_on_what_is_surely_the_registered_system(
+    seen: dict[str, JsonValue], expected: tuple[str, str, None]
+):
+    found = TargetInventory(system=None, is_current=False, is_missing=True, seen=seen)
+
+    assert summary(find_drift(found, a_book(a_grant()))) == [expected]
+
+
+def test_what_the_registered_identity_does_not_tell_proves_no_system():
+    facts = {**FACTS, "system_identifier": None}
+    found = TargetInventory(
+        system=None, is_current=False, is_missing=True, seen={"system_identifier": "7", "database": "orders", "database_oid": 5}
+    )
+
+    assert summary(find_drift(found, replace(a_book(a_grant()), target_facts=facts))) == [("installation_missing", "none", None)]
+
+
+@pytest.mark.parametrize(("system", "expected"), [("system-1", "end_access"), ("system-2", "none")])
+def test_an_installation_that_still_tells_its_system_is_believed(system: str, expected: str):
+    found = TargetInventory(system=system, is_current=False, is_missing=True)
+
+    assert [drift.repair.value for drift in find_drift(found, a_book(a_grant()))] == [expected]
 
 
 def test_an_altered_installation_ends_the_access_on_it():

@@ -66,7 +66,7 @@ class TargetAdapter(Protocol):
     async def inventory(self, definition: TargetDefinition) -> TargetInventory:
         """Report every temporary role that the target has or should have, and whether it is as it was installed.
 
-        Guarantee: nothing is changed. Raises `TargetUnavailable`, `TargetNotPrepared`.
+        Guarantee: nothing is changed. Another version's installation, or none, is told, not raised. Raises `TargetUnavailable`.
         """
         ...
 

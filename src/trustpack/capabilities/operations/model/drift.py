@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from trustpack.capabilities.operations.model.requests import GrantStatus
 from trustpack.capabilities.operations.model.targets import GrantMark
+from trustpack.kernel.json_types import JsonValue
 
 
 class DriftCode(StrEnum):
@@ -76,10 +77,16 @@ class FoundMember:
 
 @dataclass(frozen=True, slots=True)
 class TargetInventory:
-    """What a target reports about itself. Without `is_current` it was prepared by another version and reports no more."""
+    """What a target reports about itself. Without `is_current` it was prepared by another version and reports no more.
 
-    system: str
+    With `is_missing` it does not know our functions. If they could not even say which `system` it is, that is None, and `seen`
+    are those facts of its identity that the login can read by itself, each None where it may not.
+    """
+
+    system: str | None
     is_current: bool
+    is_missing: bool = False
+    seen: Mapping[str, JsonValue] = field(default_factory=dict)
     is_sealed: bool = True
     roles: tuple[FoundRole, ...] = ()
     missing: tuple[str, ...] = ()
@@ -113,12 +120,14 @@ class GrantBook:
     """What is known when a target is compared.
 
     `own` are the tenant's live grants, read at `read_at`, before the target was asked; `known` are the grants of any tenant by
-    the names that the target then reported. Whatever changed in between is no drift.
+    the names that the target then reported. Whatever changed in between is no drift. `target_facts` are those of the identity
+    under which the target is registered.
     """
 
     store_id: str
     tenant_id: str
     target_system: str
+    target_facts: Mapping[str, JsonValue]
     read_at: datetime
     own: Mapping[str, KnownGrant]
     known: Mapping[str, KnownGrant]

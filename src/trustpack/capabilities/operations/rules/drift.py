@@ -24,8 +24,11 @@ from trustpack.capabilities.operations.model.drift import (
 
 def find_drift(found: TargetInventory, book: GrantBook) -> tuple[Drift, ...]:
     """Return every difference between a target and the store. On another system than the registered one nothing is compared."""
-    if found.system != book.target_system:
+    is_registered = _is_registered(found, book)
+    if is_registered is False:
         return (Drift(DriftCode.OTHER_SYSTEM, Repair.NONE, "Another system answers than the one that is registered."),)
+    if found.is_missing:
+        return (_missing_installation(is_registered=is_registered is True),)
     if not found.is_current:
         return (_outdated(),)
     return (*_of_installation(found), *_of_roles(found, book), *_of_missing_roles(found, book))
@@ -55,13 +58,24 @@ def find_lost_timers(book: GrantBook) -> tuple[Drift, ...]:
     )
 
 
-def missing_installation() -> Drift:
-    """Return the finding for a target that does not know our functions, so that nothing on it can be compared."""
+def _is_registered(found: TargetInventory, book: GrantBook) -> bool | None:
+    """Say whether the registered system answered; None where that cannot be told."""
+    if found.system is not None:
+        return found.system == book.target_system
+    both = [(book.target_facts.get(name), value) for name, value in found.seen.items()]
+    comparable = [(known, value) for known, value in both if known is not None and value is not None]
+    if any(known != value for known, value in comparable):
+        return False
+    return True if both and comparable == both else None
+
+
+def _missing_installation(*, is_registered: bool) -> Drift:
+    if is_registered:
+        detail = "The functions of the installation are missing or may not be called."
+        return Drift(DriftCode.INSTALLATION_MISSING, Repair.END_ACCESS, detail, "trustpack target install FILE")
+    detail = "The functions of the installation are missing, and whether this is the registered system cannot be told."
     return Drift(
-        DriftCode.INSTALLATION_MISSING,
-        Repair.END_ACCESS,
-        "The functions of the installation are missing or may not be called.",
-        "trustpack target install FILE",
+        DriftCode.INSTALLATION_MISSING, Repair.NONE, detail, "Look where the secret points, then trustpack target install FILE"
     )
 
 

@@ -16,10 +16,9 @@ from trustpack.capabilities.operations.model import (
     GrantStatus,
     Status,
     Target,
-    TargetNotPrepared,
 )
 from trustpack.capabilities.operations.model.drift import Drift, DriftCode, GrantBook, KnownGrant, Repair, TargetInventory
-from trustpack.capabilities.operations.rules.drift import find_drift, find_lost_timers, missing_installation
+from trustpack.capabilities.operations.rules.drift import find_drift, find_lost_timers
 from trustpack.capabilities.operations.service.context import (
     EXECUTE_JOB,
     MOST_BLOCKERS,
@@ -72,12 +71,10 @@ async def compare(operations: Operations, tenant_id: str, target_id: str) -> Com
     async with operations.unit_of_work.transaction(tenant_id) as tx:
         target = await target_store.target_by_id(tx, target_id)
         own = await store.live_grants(tx, target_id, execute_job=EXECUTE_JOB, revert_job=REVERT_JOB)
-        book = GrantBook(operations.store_id, tenant_id, target.identity.system, tx.now, own, known={})
+        book = GrantBook(operations.store_id, tenant_id, target.identity.system, target.identity.facts, tx.now, own, known={})
     lost = find_lost_timers(book)
     try:
         found = await operations.adapter_of(target).inventory(target.definition)
-    except TargetNotPrepared:
-        return Comparison(target, book, (*lost, missing_installation()))
     except TrustpackError as error:
         return Comparison(target, book, lost, trouble=error)
     book = replace(book, known=await _known(operations, book, found))

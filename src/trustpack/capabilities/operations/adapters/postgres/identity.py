@@ -5,18 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, cast
 
+import psycopg
+from psycopg import sql
+
+from trustpack.capabilities.operations.adapters.postgres.failures import failed_call
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
 from trustpack.capabilities.operations.model import GrantMark, RevertOutcome, TargetDrifted, TargetIdentity
 from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.proof.canonical import digest_of_value
 
 _SYSTEM_FACTS: Final = ("system_identifier", "database", "database_oid", "installation_id")
+_MAY_ASK_FOR_IDENTIFIER: Final = sql.SQL("select pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')")
+_IDENTIFIER: Final = sql.SQL("(select system_identifier::text from pg_catalog.pg_control_system())")
+_PLACE: Final = sql.SQL(
+    "select pg_catalog.jsonb_build_object('system_identifier', {}, 'database', datname, 'database_oid', oid::bigint)"
+    " from pg_catalog.pg_database where datname = pg_catalog.current_database()"
+)
 
 
 async def read_identity(session: TargetSession) -> TargetIdentity:
     """Return the identity of the system behind the session. Raises as `TargetSession.call` does."""
     facts = await session.call("identify")
     return TargetIdentity(digest=digest_of_value(facts), system=system_of(facts), facts=facts)
+
+
+async def read_place(session: TargetSession) -> JsonObject:
+    """Return which database of which cluster this is, as any login may read it. Raises as `TargetSession.call` does."""
+    try:
+        cursor = await session.conn.execute(_MAY_ASK_FOR_IDENTIFIER)
+        may_ask = await cursor.fetchone() == (True,)
+        cursor = await session.conn.execute(_PLACE.format(_IDENTIFIER if may_ask else sql.NULL))
+        row = await cursor.fetchone()
+    except (psycopg.Error, OSError) as error:
+        raise failed_call(error) from None
+    return cast(JsonObject, row[0]) if row is not None else {}
 
 
 async def require_system(session: TargetSession, grant: GrantMark) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from trustpack.capabilities.operations.adapters.postgres.identity import system_of
+from trustpack.capabilities.operations.adapters.postgres.identity import read_place, system_of
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
 from trustpack.capabilities.operations.model import TargetDrifted, TargetNotPrepared
@@ -17,9 +17,21 @@ _MOST_DROP_CALLS: Final = 200
 
 
 async def read_inventory(session: TargetSession) -> TargetInventory:
-    """Return what the target holds. Raises as `TargetSession.call` does."""
-    system = system_of(await session.call("system"))
-    return inventory_of(await session.call("inventory"), system=system)
+    """Return what the target holds, or how far our installation is missing there. Raises as `TargetSession.call` does."""
+    try:
+        system = system_of(await session.call("system"))
+        return inventory_of(await session.call("inventory"), system=system)
+    except TargetNotPrepared:
+        return await _without_inventory(session)
+
+
+async def _without_inventory(session: TargetSession) -> TargetInventory:
+    """Tell another version, which may not have the function yet, from an installation that was dropped, here or elsewhere."""
+    try:
+        facts = await session.call("identify")
+    except TargetNotPrepared:
+        return TargetInventory(system=None, is_current=False, is_missing=True, seen=await read_place(session))
+    return TargetInventory(system=system_of(facts), is_current=False, is_missing=facts["layout"] == LAYOUT)
 
 
 def inventory_of(report: JsonObject, *, system: str) -> TargetInventory:
