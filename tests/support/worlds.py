@@ -16,7 +16,7 @@ from tests.support.world import CAST, RECORD_TARGET, World
 from trustpack.app.bootstrap import Container
 from trustpack.app.http import build_app
 from trustpack.capabilities import directory
-from trustpack.capabilities.operations.jobs import job_handlers
+from trustpack.capabilities.operations.jobs import job_handlers, most_of_kind
 from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind
 from trustpack.capabilities.policy import PolicyGate
@@ -75,6 +75,7 @@ def container_with(container: Container, operations: Operations) -> Container:
         system_pool=container.system_pool,
         unit_of_work=container.unit_of_work,
         poll_seconds=container.settings.worker_poll_seconds,
+        most_of_kind=most_of_kind(),
     )
     return replace(container, gate=operations.gate, operations=operations, runner=runner, worker=worker)
 

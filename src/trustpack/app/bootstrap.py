@@ -12,7 +12,7 @@ import psycopg
 from trustpack.capabilities import policy
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.adapters.record import RecordTargetAdapter
-from trustpack.capabilities.operations.jobs import TargetWatch, job_handlers
+from trustpack.capabilities.operations.jobs import TargetWatch, job_handlers, most_of_kind
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind, limits_of
 from trustpack.kernel.clock import Clock
 from trustpack.platform.database import (
@@ -122,6 +122,7 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
             system_pool=system_pool,
             unit_of_work=unit_of_work,
             poll_seconds=settings.worker_poll_seconds,
+            most_of_kind=most_of_kind(),
             tick=TargetWatch(operations),
         )
         yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, runner, worker)

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tests.support.reconciling import drift_told, drift_told_of_targets, reconciled
-from tests.support.scripted_target import unavailable
+from tests.support.scripted_target import Honest, unavailable
 from tests.support.store import as_owner
 from tests.support.stored import chain_faults, jobs_of, rows, run_due
 from tests.support.world import RECORD_TARGET, World
 from tests.support.worlds import ScriptedWorld, world_on
 from trustpack.app.target_registry import compare_and_mend
-from trustpack.capabilities.operations.model import TargetUnavailable, UnknownTarget
+from trustpack.capabilities.operations.jobs import most_of_kind
+from trustpack.capabilities.operations.model import RevertOutcome, TargetUnavailable, UnknownTarget
 from trustpack.capabilities.operations.model.drift import TargetInventory
 from trustpack.capabilities.operations.service.context import RECONCILE_JOB
 from trustpack.capabilities.operations.service.reconciling import compare, watch_targets
@@ -204,6 +205,39 @@ async def test_a_missing_installation_ends_live_access_and_says_why(scripted: Sc
 
     [started] = [entry for entry in await scripted.receipts(request["id"]) if entry["action"] == "revert_started"]
     assert (started["actor"]["id"], started["payload"]["drift"]) == ("system:reconciler", "installation_missing")
+    assert (await scripted.read(request["id"]))["status"] == "reverted"
+
+
+async def test_seventy_targets_that_hang_do_not_keep_a_revert_waiting(scripted: ScriptedWorld):
+    request = await scripted.active()
+    release, reverting, asked = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
+    for number in range(70):
+        await scripted.add_target({**RECORD_TARGET, "name": f"dead-{number}"})
+
+    async def hang(honest: Honest) -> TargetInventory:
+        asked.release()
+        await release.wait()
+        return honest()
+
+    async def revert(honest: Honest) -> RevertOutcome:
+        reverting.set()
+        return honest()
+
+    scripted.target.script("inventory", *[hang] * 71)
+    scripted.target.script("revert", revert)
+    stop = asyncio.Event()
+    running = asyncio.create_task(scripted.container.worker.run(stop))
+    async with asyncio.timeout(30):
+        for _ in range(most_of_kind()[RECONCILE_JOB]):
+            await asked.acquire()
+        scripted.clock.advance(hours=1)
+        await reverting.wait()
+    assert asked.locked(), "one more comparison than may hang at a time"
+    release.set()
+    stop.set()
+    await running
+    await scripted.container.runner.drain(grace_seconds=30)
+
     assert (await scripted.read(request["id"]))["status"] == "reverted"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -14,19 +14,31 @@ from trustpack.platform import jobs
 from trustpack.platform.jobs import JOBS_PER_LANE, Job, JobRunner, Worker
 
 KIND = "test.lane"
+WATCH = "test.watch"
 POLL_SECONDS = 0.3
 PATIENCE_SECONDS = 15
 pytestmark = pytest.mark.usefixtures("no_other_due_work")
 
 
-async def schedule(world: World, subject_id: str, *, lane: str | None) -> None:
+async def schedule(world: World, subject_id: str, *, lane: str | None, kind: str = KIND) -> None:
     async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
-        await jobs.schedule(tx, kind=KIND, subject_id=subject_id, due_at=tx.now, lane=lane)
+        await jobs.schedule(tx, kind=kind, subject_id=subject_id, due_at=tx.now, lane=lane)
 
 
-def worker_with(container: Container, handler: Callable[[Job], Awaitable[None]], *, poll_seconds: float = POLL_SECONDS) -> Worker:
-    runner = JobRunner(container.unit_of_work, {KIND: handler})
-    return Worker(runner, system_pool=container.system_pool, unit_of_work=container.unit_of_work, poll_seconds=poll_seconds)
+def worker_with(
+    container: Container,
+    handler: Callable[[Job], Awaitable[None]],
+    *,
+    poll_seconds: float = POLL_SECONDS,
+    most_of_kind: Mapping[str, int] | None = None,
+) -> Worker:
+    return Worker(
+        JobRunner(container.unit_of_work, {KIND: handler, WATCH: handler}),
+        system_pool=container.system_pool,
+        unit_of_work=container.unit_of_work,
+        poll_seconds=poll_seconds,
+        most_of_kind=most_of_kind,
+    )
 
 
 @asynccontextmanager
@@ -46,12 +58,14 @@ class Hanging:
     def __init__(self, container: Container) -> None:
         self.container = container
         self.begun: list[str] = []
+        self.beginnings = asyncio.Semaphore(0)
         self.may_end = asyncio.Event()
         self.lane_full = asyncio.Event()
         self.healthy_done = asyncio.Event()
 
     async def __call__(self, job: Job) -> None:
         self.begun.append(job.subject_id)
+        self.beginnings.release()
         if len(self.begun) == JOBS_PER_LANE:
             self.lane_full.set()
         if job.subject_id.startswith("hang"):
@@ -60,6 +74,12 @@ class Hanging:
             await jobs.finish(tx, job)
         if not job.subject_id.startswith("hang"):
             self.healthy_done.set()
+
+    async def begins(self, count: int) -> None:
+        """Wait until so many more jobs have begun."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for _ in range(count):
+                await self.beginnings.acquire()
 
 
 @pytest.mark.parametrize("same_tenant", [True, False], ids=["another lane", "another tenant's lane of the same name"])
@@ -96,6 +116,40 @@ async def test_more_due_jobs_than_a_scan_holds_do_not_hide_another_lane(
     async with looping(worker_with(container, handler)):
         await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
         handler.may_end.set()
+
+
+async def test_seventy_hanging_lanes_of_a_limited_kind_leave_places_to_others(container: Container, world: World):
+    for number in range(70):
+        await schedule(world, f"hang{number}", lane=f"dead-target-{number}", kind=WATCH)
+    handler = Hanging(container)
+    worker = worker_with(container, handler, most_of_kind={WATCH: 8})
+
+    async with looping(worker):
+        await handler.begins(8)
+        await schedule(world, "healthy", lane="live-target")
+        await asyncio.wait_for(handler.healthy_done.wait(), POLL_SECONDS + 2)
+        begun = list(handler.begun)
+        handler.may_end.set()
+        await handler.begins(71 - 8)
+
+    assert len([subject for subject in begun if subject.startswith("hang")]) == 8
+
+
+async def test_more_due_jobs_of_a_limited_kind_than_a_scan_holds_hide_no_other_kind(
+    container: Container, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("trustpack.platform.jobs.worker.SCAN_LIMIT", 3)
+    for number in range(10):
+        await schedule(world, f"hang{number}", lane=f"dead-target-{number}", kind=WATCH)
+    await schedule(world, "healthy", lane="live-target")
+    handler = Hanging(container)
+
+    async with looping(worker_with(container, handler, most_of_kind={WATCH: 8})):
+        await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
+        first = handler.begun[0]
+        handler.may_end.set()
+
+    assert first == "healthy"
 
 
 async def test_a_full_lane_goes_on_as_soon_as_a_job_ends_and_not_at_the_next_poll(container: Container, world: World):

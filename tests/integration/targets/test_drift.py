@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from tests.support.world import World
 from tests.support.worlds import world_on
 from trustpack.capabilities.operations.adapters.postgres import install as installation
 from trustpack.capabilities.operations.adapters.postgres.check import check
+from trustpack.capabilities.operations.model import TargetUnavailable
 from trustpack.capabilities.operations.rules.target_definition import definition_document
 
 _numbers = count(1)
@@ -397,6 +399,28 @@ async def test_an_unprepared_database_that_cannot_be_told_from_the_registered_on
     dba.run("grant execute on function pg_control_system() to public")
     assert kept["findings"] == ["installation_missing"]
     assert (await world.read(request_id))["status"] == "active"
+
+
+async def test_comparisons_that_hang_take_no_place_of_a_grant(world: World, shop: TargetDatabase, dba: Dba):
+    adapter = shop.adapter(connect_timeout_seconds=2.0)
+    dba.run("alter function {api}.inventory() rename to put_aside")
+    dba.run(
+        "create function {api}.inventory() returns jsonb language sql set lock_timeout = 0"
+        " as $$ select pg_advisory_lock(4711); select {api}.put_aside() $$"
+    )
+    dba.run("select pg_advisory_lock(4711)")
+
+    comparing = [asyncio.create_task(adapter.inventory(shop.definition)) for _ in range(20)]
+    identity = await asyncio.wait_for(adapter.identify(shop.definition), 15)
+    for ended in islice(asyncio.as_completed(comparing, timeout=15), 19):
+        with pytest.raises(TargetUnavailable):
+            await ended
+    dba.run("select pg_advisory_unlock(4711)")
+    [inventory] = [await task for task in comparing if not task.done()]
+
+    dba.run("drop function {api}.inventory()")
+    dba.run("alter function {api}.put_aside() rename to inventory")
+    assert inventory.system == identity.system
 
 
 async def test_on_another_system_nothing_is_touched(world: World, shop: TargetDatabase, dba: Dba):

@@ -23,6 +23,14 @@ def job_handlers(operations: Operations) -> Mapping[str, Handler]:
     }
 
 
+def most_of_kind() -> Mapping[str, int]:
+    """Return how many jobs of a kind one worker runs at a time, where each target has a lane for it.
+
+    Targets that hang must leave places to the reverts of others. Eight get through 96 a minute that do not accept a connection.
+    """
+    return {RECONCILE_JOB: 8}
+
+
 class TargetWatch:
     """Has every target compared when a worker starts, and each minute those whose job somebody deleted."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +36,7 @@ _log = structlog.get_logger(__name__)
 class _Due:
     tenant_id: str
     id: str
+    kind: str
     lane: str
 
     @property
@@ -44,7 +45,10 @@ class _Due:
 
 
 class Worker:
-    """Looks for due jobs of all tenants and runs them, a few of each lane at a time, until it is told to stop."""
+    """Looks for due jobs of all tenants and runs them, a few of each lane at a time, until it is told to stop.
+
+    `most_of_kind` limits kinds of which each subject has a lane: together they would fill every place. Theirs come after others.
+    """
 
     def __init__(
         self,
@@ -53,13 +57,15 @@ class Worker:
         system_pool: Pool,
         unit_of_work: UnitOfWork,
         poll_seconds: float,
+        most_of_kind: Mapping[str, int] | None = None,
         tick: Tick | None = None,
     ) -> None:
         self._runner = runner
         self._system_pool = system_pool
         self._unit_of_work = unit_of_work
         self._poll_seconds = poll_seconds
-        self._running: dict[str, tuple[str, str]] = {}
+        self._most_of_kind = most_of_kind or {}
+        self._running: dict[str, _Due] = {}
         self._has_room_again = asyncio.Event()
         self._polled_at: float | None = None
         self._tick = tick
@@ -113,15 +119,25 @@ class Worker:
         for found in await self._due(per_lane=JOBS_PER_LANE):
             if len(self._running) >= CONCURRENT_JOBS:
                 return
-            if found.id in self._running or self._is_full(found.lane_key):
+            if found.id in self._running or not self._has_room_for(found):
                 continue
             job = await self._runner.claim(found.tenant_id, found.id)
             if job is not None:
-                self._running[job.id] = found.lane_key
+                self._running[job.id] = found
                 self._runner.start(job).add_done_callback(partial(self._forget, job.id))
 
-    def _is_full(self, lane: tuple[str, str]) -> bool:
-        return list(self._running.values()).count(lane) >= JOBS_PER_LANE
+    def _has_room_for(self, due: _Due) -> bool:
+        of_lane = sum(job.lane_key == due.lane_key for job in self._running.values())
+        of_kind = sum(job.kind == due.kind for job in self._running.values())
+        return of_lane < JOBS_PER_LANE and of_kind < self._most_of_kind.get(due.kind, CONCURRENT_JOBS)
+
+    def _full_lanes(self) -> list[tuple[str, str]]:
+        counts = Counter(job.lane_key for job in self._running.values())
+        return [lane for lane, count in counts.items() if count >= JOBS_PER_LANE]
+
+    def _full_kinds(self) -> list[str]:
+        counts = Counter(job.kind for job in self._running.values())
+        return [kind for kind, most in self._most_of_kind.items() if counts[kind] >= most]
 
     def _forget(self, job_id: str, _: asyncio.Task[None]) -> None:
         # After every job, also one of a lane that was not full: the last scan named only the first few of each lane.
@@ -135,19 +151,24 @@ class Worker:
             task.cancel()
 
     async def _due(self, *, per_lane: int) -> list[_Due]:
-        full = [lane for lane, count in Counter(self._running.values()).items() if count >= JOBS_PER_LANE]
+        full = self._full_lanes()
         async with self._system_pool.connection() as connection:
-            # The first of every lane come before the second of any, and full lanes are left out: a long queue hides nobody.
+            # The first of every lane come before the second of any, kinds that are limited after all others, and what is full is
+            # left out: a long queue hides nobody.
             cursor = await connection.execute(
-                "SELECT tenant_id, id, lane FROM (SELECT tenant_id, id, lane, due_at, row_number() OVER"
+                "SELECT tenant_id, id, kind, lane FROM (SELECT tenant_id, id, kind, lane, due_at, row_number() OVER"
                 " (PARTITION BY tenant_id, lane ORDER BY due_at, id) AS place FROM trustpack.jobs WHERE due_at <= %(now)s"
-                " AND (locked_until IS NULL OR locked_until < clock_timestamp()) AND (tenant_id, lane) NOT IN"
+                " AND (locked_until IS NULL OR locked_until < clock_timestamp()) AND kind <> ALL (%(full_kinds)s)"
+                " AND (tenant_id, lane) NOT IN"
                 " (SELECT full_tenant, full_lane FROM unnest(%(tenants)s::text[], %(lanes)s::text[])"
-                " AS filled (full_tenant, full_lane))) AS due WHERE place <= %(per_lane)s ORDER BY place, due_at LIMIT %(limit)s",
+                " AS filled (full_tenant, full_lane))) AS due WHERE place <= %(per_lane)s"
+                " ORDER BY kind = ANY (%(limited_kinds)s), place, due_at LIMIT %(limit)s",
                 {
                     "now": self._unit_of_work.clock.now(),
                     "tenants": [tenant_id for tenant_id, _ in full],
                     "lanes": [lane for _, lane in full],
+                    "full_kinds": self._full_kinds(),
+                    "limited_kinds": list(self._most_of_kind),
                     "per_lane": per_lane,
                     "limit": SCAN_LIMIT,
                 },

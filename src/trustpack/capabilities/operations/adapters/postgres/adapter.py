@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -50,10 +50,14 @@ _VERIFIED: Final = frozenset({"verify-ca", "verify-full"})
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class _Slots:
-    """How many calls one target may have under way, so that a slow target holds up only its own."""
+    """How many calls one target may have under way, so that a slow target holds up only its own.
+
+    A comparison has one place of its own: those of many tenants on a target that hangs take none of a grant's.
+    """
 
     calls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_CALLS))
     reverts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONCURRENT_REVERTS))
+    comparisons: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
 
 class PostgresTargetAdapter:
@@ -169,14 +173,27 @@ class PostgresTargetAdapter:
             return AccessRecord(mode=definition.record, unavailable=type(error).__name__)
 
     async def inventory(self, definition: TargetDefinition) -> TargetInventory:
-        slots = self._slots_of(definition)
-        async with slots.calls, self._session(definition) as session:
+        async with self._comparing(definition) as session:
             return await read_inventory(session)
 
     async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
-        slots = self._slots_of(definition)
-        async with slots.calls, self._session(definition) as session:
+        async with self._comparing(definition) as session:
             return await repair(session, drift, system=system)
+
+    @asynccontextmanager
+    async def _comparing(self, definition: TargetDefinition) -> AsyncIterator[TargetSession]:
+        """Open a session in the place of comparisons; who waits for it as long as for a connection comes back in a minute."""
+        slots = self._slots_of(definition)
+        try:
+            async with asyncio.timeout(self._connect_timeout_seconds):
+                await slots.comparisons.acquire()
+        except TimeoutError:
+            raise TargetUnavailable("The target is slow, and another comparison waits for it.") from None
+        try:
+            async with self._session(definition) as session:
+                yield session
+        finally:
+            slots.comparisons.release()
 
     def _slots_of(self, definition: TargetDefinition) -> _Slots:
         return self._slots.setdefault((definition.name, definition.dsn), _Slots())
