@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,6 +74,11 @@ class FoundMember:
 
     role: str
     member: str
+
+    @property
+    def key(self) -> str:
+        """Tells one membership from another without the member's name, which can be a person's."""
+        return f"{self.role} {hashlib.sha256(self.member.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,7 @@ class Drift:
     @property
     def key(self) -> str:
         """The same text for as long as the same thing stands; begins with the code."""
-        about = self.role_name or (f"{self.member.role} {self.member.member}" if self.member else "")
+        about = self.role_name or (self.member.key if self.member else "")
         return f"{self.code.value} {about}".rstrip()
 
     def mark(self, *, system: str) -> GrantMark:
