@@ -20,6 +20,7 @@ from trustpack.app.target_registry import compare_and_mend
 from trustpack.capabilities.operations.jobs import most_of_kind
 from trustpack.capabilities.operations.model import RevertOutcome, TargetUnavailable, UnknownTarget
 from trustpack.capabilities.operations.model.drift import TargetInventory
+from trustpack.capabilities.operations.service import reconciling
 from trustpack.capabilities.operations.service.context import RECONCILE_JOB
 from trustpack.capabilities.operations.service.reconciling import compare, watch_targets
 from trustpack.capabilities.operations.service.targets import remove_target
@@ -45,6 +46,12 @@ async def metric(world: World, name: str) -> float | None:
     lines = (await world.http.get("/metrics")).text.splitlines()
     found = [line for line in lines if line.startswith(name)]
     return float(found[0].rpartition(" ")[2]) if found else None
+
+
+def end_lease(world: World) -> None:
+    """Let the lease of a comparison that died run out."""
+    with as_owner(world.container.settings) as connection:
+        connection.execute("UPDATE trustpack.jobs SET locked_until = NULL, lease_id = NULL WHERE kind = %s", (RECONCILE_JOB,))
 
 
 async def test_two_tenants_on_one_target_leave_each_others_grants_alone(scripted: ScriptedWorld, container, clock):
@@ -182,14 +189,82 @@ async def test_a_crash_after_the_receipt_and_before_the_repair_is_mended_without
     with pytest.raises(KeyboardInterrupt):
         await reconciled(scripted)
     told = await drift_told(scripted, request["id"])
-    with as_owner(scripted.container.settings) as connection:
-        connection.execute("UPDATE trustpack.jobs SET locked_until = NULL, lease_id = NULL WHERE kind = %s", (RECONCILE_JOB,))
+    end_lease(scripted)
 
     kept = await reconciled(scripted)
 
     assert told == await drift_told(scripted, request["id"]) == ["valid_until_changed"]
     assert scripted.target.roles[role_of(request)].valid_until is None
     assert kept["findings"] == []
+
+
+@pytest.mark.parametrize("of_target", [False, True], ids=["of a case", "of the target"])
+async def test_a_crash_after_the_receipt_of_a_failed_repair_repeats_none(
+    scripted: ScriptedWorld, monkeypatch: pytest.MonkeyPatch, of_target: bool
+):
+    request = await scripted.active()
+    role = scripted.target.roles[role_of(request)]
+    if of_target:
+        scripted.target.roles["tpk_" + "0" * 32] = replace(role, is_covered=False)
+    else:
+        role.valid_until = FOREVER
+
+    async def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    scripted.target.script("repair", unavailable, unavailable)
+    with monkeypatch.context() as patched:
+        patched.setattr(reconciling, "_keep", die)
+        with pytest.raises(KeyboardInterrupt):
+            await reconciled(scripted)
+    end_lease(scripted)
+
+    await reconciled(scripted)
+
+    code = "stray_role" if of_target else "valid_until_changed"
+    told = await (drift_told_of_targets(scripted) if of_target else drift_told(scripted, request["id"]))
+    assert told == [code, f"{code}!"]
+
+
+async def test_a_repair_that_crashes_is_told_and_stops_no_other(scripted: ScriptedWorld):
+    first, second = await scripted.active(), await scripted.active()
+    for request in (first, second):
+        scripted.target.roles[role_of(request)].valid_until = FOREVER
+
+    async def crash(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    scripted.target.script("repair", crash)
+    kept = await reconciled(scripted)
+
+    assert kept["blocked"] == [f"valid_until_changed {role_of(first)}"]
+    assert kept["succeeded_at"] is not None
+    assert await drift_told(scripted, first["id"]) == ["valid_until_changed", "valid_until_changed!"]
+    assert await drift_told(scripted, second["id"]) == ["valid_until_changed"]
+    assert scripted.target.roles[role_of(second)].valid_until is None
+
+
+async def test_an_access_whose_end_crashes_keeps_no_other_alive_and_ends_a_minute_later(
+    scripted: ScriptedWorld, monkeypatch: pytest.MonkeyPatch
+):
+    requests = [await scripted.active(), await scripted.active()]
+    scripted.target.is_sealed = False
+
+    async def crash_once(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(reconciling, "begin_revert", crash_once)
+
+    kept = await reconciled(scripted)
+    statuses = [(await scripted.read(request["id"]))["status"] for request in requests]
+    again = await reconciled(scripted)
+
+    assert sorted(statuses) == ["active", "reverting"]
+    assert (kept["error"], kept["succeeded_at"]) == ("operations.repair_crashed", None)
+    assert (again["error"], again["findings"]) == (None, ["installation_altered"])
+    assert [(await scripted.read(request["id"]))["status"] for request in requests] == ["reverting", "reverting"]
+    assert await drift_told_of_targets(scripted) == ["installation_altered"]
 
 
 async def test_a_missing_installation_ends_live_access_and_says_why(scripted: ScriptedWorld):
@@ -209,6 +284,8 @@ async def test_a_missing_installation_ends_live_access_and_says_why(scripted: Sc
 
 
 async def test_seventy_targets_that_hang_do_not_keep_a_revert_waiting(scripted: ScriptedWorld):
+    with as_owner(scripted.container.settings) as connection:  # a worker would do the work of every tenant
+        connection.execute("DELETE FROM trustpack.jobs WHERE tenant_id <> %s", (scripted.tenant_id,))
     request = await scripted.active()
     release, reverting, asked = asyncio.Event(), asyncio.Event(), asyncio.Semaphore(0)
     for number in range(70):

@@ -46,7 +46,7 @@ TARGET_COMPARED_SECONDS = Gauge(
 )
 RECONCILIATIONS = Counter(
     "trustpack_reconciliations_total",
-    "Comparisons of a target with its grants, by outcome: clean, drift or unavailable.",
+    "Comparisons of a target with its grants, by outcome: clean, drift, unavailable or crashed.",
     ("outcome",),
 )
 DRIFT_REPAIRS = Counter(

@@ -6,10 +6,13 @@ comparison to do it, silently. It is told once, for as long as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
+
+import structlog
 
 from trustpack.capabilities.operations.model import (
     Command,
@@ -45,7 +48,10 @@ from trustpack.platform.unit_of_work import Transaction
 RECONCILE_EVERY: Final = timedelta(seconds=60)
 _ONGOING: Final = "ongoing"
 """Kept with what was told while its repair is under way: a comparison that a crash interrupts has not succeeded."""
+_CRASHED: Final = "operations.repair_crashed"
 _OF_ENDED_CASES: Final = frozenset({DriftCode.RESURRECTED_ROLE})
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,16 @@ class _Progress:
 
     standing: set[str] = field(default_factory=set)
     blocked: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    has_crashed: bool = False
+
+    @contextmanager
+    def on_its_own(self, compared: Comparison) -> Iterator[None]:
+        """Let a crash over one finding stop none of the others; the comparison has not succeeded then."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001 - whatever the bug is, the other accesses on the target must end
+            _log.error("drift_not_settled", target_id=compared.target.id, exc_info=True)
+            self.has_crashed = True
 
 
 async def compare(operations: Operations, tenant_id: str, target_id: str) -> Comparison:
@@ -93,10 +109,12 @@ async def reconcile(operations: Operations, job: Job) -> None:
     compared = await compare(operations, job.tenant_id, job.subject_id)
     progress = _Progress()
     for request_id in sorted({drift.request_id for drift in compared.drift if drift.request_id is not None}):
-        await _settle_case(operations, compared, request_id, progress)
+        with progress.on_its_own(compared):
+            await _settle_case(operations, compared, request_id, progress)
     of_target = [drift for drift in compared.drift if drift.request_id is None]
     if of_target:
-        await _settle_target(operations, compared, of_target, progress)
+        with progress.on_its_own(compared):
+            await _settle_target(operations, compared, of_target, progress)
     async with operations.unit_of_work.transaction(job.tenant_id) as tx:
         await _keep(tx, compared, progress)
         await jobs.schedule(
@@ -142,17 +160,14 @@ async def _settle_case(operations: Operations, compared: Comparison, request_id:
         news = [drift for drift in standing if drift.key not in told.findings]
         if news:
             await _tell_case(tx, request_id, _told_of(news))
-            findings = told.findings | {drift.key for drift in news}
-            await store.keep(
-                tx, compared.target.id, target_name=_name(compared), now=replace(told, findings=findings), error=_ONGOING
-            )
+            await _keep_told(tx, compared, findings=news)
         for drift in standing:
             await _mend_store(tx, drift, request_id)
     await _repair_all(operations, compared, standing, progress)
     if blocked := [drift for drift in standing if drift.key in progress.blocked and drift.key not in told.blocked]:
         async with operations.unit_of_work.transaction(tenant_id) as tx:
             await _tell_case(tx, request_id, _told_of(blocked, progress.blocked))
-            await _keep_blocked(tx, compared, blocked)
+            await _keep_told(tx, compared, blocked=blocked)
 
 
 async def _settle_target(operations: Operations, compared: Comparison, standing: Sequence[Drift], progress: _Progress) -> None:
@@ -161,16 +176,15 @@ async def _settle_target(operations: Operations, compared: Comparison, standing:
         told = await store.told(tx, target_id)
         if news := [drift for drift in standing if drift.key not in told.findings]:
             await _tell_target(tx, target_id, news, {})
-            findings = told.findings | {drift.key for drift in news}
-            await store.keep(tx, target_id, target_name=_name(compared), now=replace(told, findings=findings), error=_ONGOING)
+            await _keep_told(tx, compared, findings=news)
     for drift in standing:
         if drift.repair is Repair.END_ACCESS:
-            await _end_every_access(operations, compared, drift)
+            await _end_every_access(operations, compared, drift, progress)
     await _repair_all(operations, compared, standing, progress)
     if blocked := [drift for drift in standing if drift.key in progress.blocked and drift.key not in told.blocked]:
         async with operations.unit_of_work.transaction(tenant_id) as tx:
             await _tell_target(tx, target_id, blocked, progress.blocked)
-            await _keep_blocked(tx, compared, blocked)
+            await _keep_told(tx, compared, blocked=blocked)
 
 
 async def _still_true(tx: Transaction, compared: Comparison, request_id: str) -> list[Drift]:
@@ -205,12 +219,13 @@ async def _mend_store(tx: Transaction, drift: Drift, request_id: str) -> None:
     await jobs.schedule(tx, kind=_timer_of(grant.status), subject_id=request_id, due_at=due_at, lane=lane)
 
 
-async def _end_every_access(operations: Operations, compared: Comparison, drift: Drift) -> None:
+async def _end_every_access(operations: Operations, compared: Comparison, drift: Drift, progress: _Progress) -> None:
     """End the live grants of a target whose installation can no longer be trusted: fail closed."""
     for grant in compared.book.own.values():
         if grant.status is GrantStatus.ACTIVE:
-            async with operations.unit_of_work.transaction(compared.book.tenant_id) as tx:
-                await _mend_store(tx, drift, grant.request_id)
+            with progress.on_its_own(compared):
+                async with operations.unit_of_work.transaction(compared.book.tenant_id) as tx:
+                    await _mend_store(tx, drift, grant.request_id)
 
 
 async def _repair_all(operations: Operations, compared: Comparison, standing: Iterable[Drift], progress: _Progress) -> None:
@@ -236,6 +251,9 @@ async def _repair(operations: Operations, compared: Comparison, drift: Drift) ->
         return await operations.adapter_of(target).repair(target.definition, drift, system=system)
     except TrustpackError as error:
         return (error.code,)
+    except Exception:  # noqa: BLE001 - a bug in one repair must not stop the others; the receipt says that it crashed
+        _log.error("drift_repair_crashed", target_id=target.id, drift=drift.code.value, exc_info=True)
+        return (_CRASHED,)
 
 
 async def _tell_case(tx: Transaction, request_id: str, payload: JsonObject) -> None:
@@ -251,21 +269,23 @@ async def _tell_target(tx: Transaction, target_id: str, drift: Sequence[Drift], 
     await record_drift(tx, _reconciler(tx), target_id, payload=_told_of(drift, blocked), personal=personal)
 
 
-async def _keep_blocked(tx: Transaction, compared: Comparison, blocked: Iterable[Drift]) -> None:
-    """Keep what was told in the transaction of its receipt: whoever dies right after must not have it told again."""
+async def _keep_told(
+    tx: Transaction, compared: Comparison, *, findings: Iterable[Drift] = (), blocked: Iterable[Drift] = ()
+) -> None:
+    """Remember in the transaction of the receipt what it tells, so that whatever comes after it repeats nothing."""
     told = await store.told(tx, compared.target.id)
-    now = replace(told, blocked=told.blocked | {drift.key for drift in blocked})
+    now = store.Told(told.findings | {drift.key for drift in findings}, told.blocked | {drift.key for drift in blocked})
     await store.keep(tx, compared.target.id, target_name=_name(compared), now=now, error=_ONGOING)
 
 
 async def _keep(tx: Transaction, compared: Comparison, progress: _Progress) -> None:
-    error = None if compared.trouble is None else compared.trouble.code
+    error = compared.trouble.code if compared.trouble is not None else _CRASHED if progress.has_crashed else None
     told = await store.told(tx, compared.target.id)
     standing, blocked = frozenset(progress.standing), frozenset(progress.blocked)
-    # Of a target that could not be asked nothing is known to have gone away.
+    # After trouble nothing is known to have gone away.
     now = store.Told(standing, blocked) if error is None else store.Told(told.findings | standing, told.blocked | blocked)
     await store.keep(tx, compared.target.id, target_name=_name(compared), now=now, error=error)
-    outcome = "unavailable" if error is not None else "drift" if compared.drift else "clean"
+    outcome = "crashed" if error == _CRASHED else "unavailable" if error is not None else "drift" if compared.drift else "clean"
     metrics.RECONCILIATIONS.labels(outcome=outcome).inc()
 
 
