@@ -85,6 +85,25 @@ async def test_a_role_back_of_a_tenant_that_left_the_target_is_taken_away_by_the
     assert await drift_told(gone, request["id"]) == []
 
 
+async def test_a_tenant_whose_target_is_another_system_now_looks_after_no_role_here(scripted: ScriptedWorld, container, clock):
+    async with world_on(container, clock, scripted.target, RECORD_TARGET) as moved:
+        request = await moved.active()
+        await moved.act("user-engineer", request["id"], "revert", {"reason": "done"})
+        scripted.target.system = "cluster-b"
+        await moved.add_target(RECORD_TARGET)
+        scripted.target.system = "cluster-a"
+        scripted.target.roles[role_of(request)].is_dropped = False
+        clock.advance(seconds=1)
+
+        await reconciled(moved)
+        untouched = not scripted.target.roles[role_of(request)].is_dropped
+        await reconciled(scripted)
+
+    assert untouched
+    assert scripted.target.roles[role_of(request)].is_dropped
+    assert await drift_told_of_targets(scripted) == ["resurrected_role"]
+
+
 @pytest.mark.parametrize("issuer", ["ours", "another"])
 async def test_a_grant_unknown_to_this_store_is_taken_back_by_its_issuer_alone(scripted: ScriptedWorld, issuer: str):
     request = await scripted.active()

@@ -31,7 +31,7 @@ REMOVABLE_BY_APP = {"jobs", "idempotency_keys"}
 READABLE_BY_SYSTEM = {
     "jobs": {"tenant_id", "id", "kind", "lane", "due_at", "locked_until", "last_error"},
     "tenants": {"tenant_id", "is_demo", "status"},
-    "targets": {"tenant_id", "id", "status"},
+    "targets": {"tenant_id", "id", "status", "identity_system"},
     "high_risk_requests": {"tenant_id", "id", "target_id"},
     "grants": {"tenant_id", "request_id", "role_name", "status", "ended_at"},
     "reconciliations": {"tenant_id", "target_id", "target_name", "succeeded_at", "findings"},

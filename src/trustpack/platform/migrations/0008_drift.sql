@@ -31,7 +31,7 @@ GRANT UPDATE ON trustpack.reconciliations TO trustpack_app;
 -- The system role finds the targets that are to be compared, and says of a role's name which tenant's grant it is. By policies and
 -- columns: a SECURITY DEFINER function would see nothing, because row-level security is forced on the owner of the tables as well.
 CREATE POLICY system_reads ON trustpack.targets FOR SELECT TO trustpack_system USING (true);
-GRANT SELECT (tenant_id, id, status) ON trustpack.targets TO trustpack_system;
+GRANT SELECT (tenant_id, id, status, identity_system) ON trustpack.targets TO trustpack_system;
 CREATE POLICY system_reads ON trustpack.high_risk_requests FOR SELECT TO trustpack_system USING (true);
 GRANT SELECT (tenant_id, id, target_id) ON trustpack.high_risk_requests TO trustpack_system;
 CREATE POLICY system_reads ON trustpack.grants FOR SELECT TO trustpack_system USING (true);

@@ -149,7 +149,7 @@ async def read_drift(operations: Operations) -> Sequence[store.TargetDrift]:
 async def _known(operations: Operations, book: GrantBook, found: TargetInventory) -> Mapping[str, KnownGrant]:
     # After the target was asked: a role that it reports was ordered, and so stored, before that.
     strangers = {role.name for role in found.roles} - book.own.keys()
-    return await store.grants_of_any_tenant(operations.system_pool, strangers)
+    return await store.grants_of_any_tenant(operations.system_pool, strangers, system=book.target_system)
 
 
 async def _settle_case(operations: Operations, compared: Comparison, request_id: str, progress: _Progress) -> None:

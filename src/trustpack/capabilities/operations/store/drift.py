@@ -55,18 +55,22 @@ async def has_timer(tx: Transaction, request_id: str, *, kind: str) -> bool:
     return row is not None
 
 
-async def grants_of_any_tenant(system_pool: Pool, role_names: Collection[str]) -> dict[str, KnownGrant]:
-    """Return whose grants these roles are, of whichever tenant, as the system role may read them."""
+async def grants_of_any_tenant(system_pool: Pool, role_names: Collection[str], *, system: str) -> dict[str, KnownGrant]:
+    """Return whose grants these roles, found on a system, are, of whichever tenant, as the system role may read them.
+
+    Only a tenant whose target is registered with the same system looks after them there.
+    """
     if not role_names:
         return {}
     async with system_pool.connection() as connection:
         # Tenant by tenant, so that the unique key (tenant_id, role_name) serves.
         cursor = await connection.execute(
-            "SELECT g.role_name, g.tenant_id, g.request_id, g.status, g.ended_at, t.status = 'active' OR g.ended_at IS NULL"
-            " AS is_watched FROM trustpack.tenants AS w JOIN trustpack.grants AS g ON g.tenant_id = w.tenant_id"
-            " AND g.role_name = ANY(%(names)s) JOIN trustpack.high_risk_requests AS r ON r.tenant_id = g.tenant_id"
-            " AND r.id = g.request_id JOIN trustpack.targets AS t ON t.tenant_id = r.tenant_id AND t.id = r.target_id",
-            {"names": sorted(role_names)},
+            "SELECT g.role_name, g.tenant_id, g.request_id, g.status, g.ended_at, t.identity_system = %(system)s"
+            " AND (t.status = 'active' OR g.ended_at IS NULL) AS is_watched FROM trustpack.tenants AS w"
+            " JOIN trustpack.grants AS g ON g.tenant_id = w.tenant_id AND g.role_name = ANY(%(names)s)"
+            " JOIN trustpack.high_risk_requests AS r ON r.tenant_id = g.tenant_id AND r.id = g.request_id"
+            " JOIN trustpack.targets AS t ON t.tenant_id = r.tenant_id AND t.id = r.target_id",
+            {"names": sorted(role_names), "system": system},
         )
         rows = await cursor.fetchall()
     return {row["role_name"]: KnownGrant(**{**row, "status": GrantStatus(row["status"])}) for row in rows}
