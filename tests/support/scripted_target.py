@@ -101,6 +101,9 @@ class ScriptedTarget:
     async def inventory(self, definition: TargetDefinition) -> TargetInventory:
         return await self._answer("inventory", self._inventory)
 
+    async def prune(self, definition: TargetDefinition, *, system: str) -> None:
+        await self._answer("prune", lambda: None)
+
     async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
         return await self._answer("repair", lambda: self._repair(drift))
 

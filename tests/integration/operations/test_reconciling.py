@@ -337,6 +337,23 @@ async def test_seventy_targets_that_hang_do_not_keep_a_revert_waiting(scripted: 
     assert (await scripted.read(request["id"]))["status"] == "reverted"
 
 
+async def test_a_comparison_prunes_and_outlives_a_target_that_does_not(scripted: ScriptedWorld):
+    scripted.target.script("prune", unavailable)
+
+    kept = await reconciled(scripted)
+    await reconciled(scripted)
+
+    assert (kept["error"], scripted.target.calls.count("prune")) == (None, 2)
+
+
+async def test_a_dry_comparison_and_one_of_a_target_that_is_down_prune_nothing(scripted: ScriptedWorld):
+    await compare(scripted.container.operations, scripted.tenant_id, await target_id(scripted))
+    scripted.target.script("inventory", unavailable)
+    await reconciled(scripted)
+
+    assert "prune" not in scripted.target.calls
+
+
 async def test_a_new_target_is_compared_at_once_and_then_every_minute(scripted: ScriptedWorld):
     [first] = await rows(scripted, "SELECT due_at FROM trustpack.jobs WHERE kind = %(kind)s", kind=RECONCILE_JOB)
 

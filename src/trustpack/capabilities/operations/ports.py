@@ -70,6 +70,13 @@ class TargetAdapter(Protocol):
         """
         ...
 
+    async def prune(self, definition: TargetDefinition, *, system: str) -> None:
+        """Delete what was kept of accesses for longer than the target keeps it; some of it, what is left at the next call.
+
+        Raises `TargetUnavailable`, `TargetRefused`, `TargetNotPrepared`; `TargetDrifted` on another system than `system`.
+        """
+        ...
+
     async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
         """Do what the drift's repair asks of the target; return what stands in the way, nothing when the catalogue shows it done.
 

@@ -81,6 +81,10 @@ class RecordTargetAdapter:
         del definition, drift, system
         return ()
 
+    async def prune(self, definition: TargetDefinition, *, system: str) -> None:
+        """Nothing: nobody reads through this target."""
+        del definition, system
+
     def _inventory(self, definition: TargetDefinition) -> TargetInventory:
         system = self._identify(definition).system
         with self._journal(definition) as journal:

@@ -115,6 +115,9 @@ async def reconcile(operations: Operations, job: Job) -> None:
     if of_target:
         with progress.on_its_own(compared):
             await _settle_target(operations, compared, of_target, progress)
+    if compared.trouble is None:
+        with progress.on_its_own(compared):
+            await _prune(operations, compared)
     async with operations.unit_of_work.transaction(job.tenant_id) as tx:
         await _keep(tx, compared, progress)
         await jobs.schedule(
@@ -254,6 +257,15 @@ async def _repair(operations: Operations, compared: Comparison, drift: Drift) ->
     except Exception:  # noqa: BLE001 - a bug in one repair must not stop the others; the receipt says that it crashed
         _log.error("drift_repair_crashed", target_id=target.id, drift=drift.code.value, exc_info=True)
         return (_CRASHED,)
+
+
+async def _prune(operations: Operations, compared: Comparison) -> None:
+    """Have the target delete what it has kept of accesses for long enough; what keeps it from that is no drift."""
+    target = compared.target
+    try:
+        await operations.adapter_of(target).prune(target.definition, system=compared.book.target_system)
+    except TrustpackError as error:
+        _log.warning("accesses_not_pruned", target_id=target.id, code=error.code, detail=error.detail)
 
 
 async def _tell_case(tx: Transaction, request_id: str, payload: JsonObject) -> None:

@@ -127,7 +127,7 @@ class PostgresTargetAdapter:
     ) -> ConnectionDetails:
         slots = self._slots_of(definition)
         async with slots.calls, self._session(definition) as session:
-            await require_system(session, grant)
+            await require_system(session, grant.system)
             verifier = session.make_verifier(role_name=grant.role_name, password=password)
             await session.call("set_verifier", grant.role_name, verifier, generation)
             return _connection_details(definition, session.conn)
@@ -163,7 +163,7 @@ class PostgresTargetAdapter:
             _log.warning("access_record_not_read", role_name=grant.role_name, reason=type(error).__name__)
         try:
             async with self._session(definition) as another:
-                await require_system(another, grant)
+                await require_system(another, grant.system)
                 return await read_accesses(another, role_name=grant.role_name)
         except TrustpackError as error:
             _log.error("access_record_unavailable", role_name=grant.role_name, code=error.code, detail=error.detail)
@@ -179,6 +179,11 @@ class PostgresTargetAdapter:
     async def repair(self, definition: TargetDefinition, drift: Drift, *, system: str) -> tuple[str, ...]:
         async with self._comparing(definition) as session:
             return await repair(session, drift, system=system)
+
+    async def prune(self, definition: TargetDefinition, *, system: str) -> None:
+        async with self._comparing(definition) as session:
+            await require_system(session, system)
+            await session.call("prune_accesses")
 
     @asynccontextmanager
     async def _comparing(self, definition: TargetDefinition) -> AsyncIterator[TargetSession]:

@@ -41,11 +41,11 @@ async def read_place(session: TargetSession) -> JsonObject:
     return cast(JsonObject, row[0]) if row is not None else {}
 
 
-async def require_system(session: TargetSession, grant: GrantMark) -> None:
-    """Make sure that the session is on the system that the grant was ordered on. Raises `TargetDrifted`."""
+async def require_system(session: TargetSession, system: str) -> None:
+    """Make sure that the session is on the system that a grant was ordered on, or a target compared. Raises `TargetDrifted`."""
     found = system_of(await session.call("system"))
-    if found != grant.system:
-        raise TargetDrifted("Another system answers than the one that the grant was ordered on.", found_system=found)
+    if found != system:
+        raise TargetDrifted("Another system answers than the one that was meant.", found_system=found)
 
 
 async def reason_to_keep_off(session: TargetSession, grant: GrantMark) -> RevertOutcome | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from trustpack.capabilities.operations.adapters.postgres.identity import read_place, system_of
+from trustpack.capabilities.operations.adapters.postgres.identity import read_place, require_system, system_of
 from trustpack.capabilities.operations.adapters.postgres.script import LAYOUT
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
-from trustpack.capabilities.operations.model import TargetDrifted, TargetNotPrepared
+from trustpack.capabilities.operations.model import TargetNotPrepared
 from trustpack.capabilities.operations.model.drift import Drift, FoundMember, FoundRole, Repair, TargetInventory
 from trustpack.kernel.json_types import JsonObject
 
@@ -57,8 +57,7 @@ async def repair(session: TargetSession, drift: Drift, *, system: str) -> tuple[
 
     Raises `TargetDrifted` when the session leads to another system than the drift was found on.
     """
-    if system_of(await session.call("system")) != system:
-        raise TargetDrifted("Another system answers than the one that was compared.")
+    await require_system(session, system)
     match drift.repair:
         case Repair.RESTORE_EXPIRY:
             return _problems(await session.call("restore_expiry", drift.role_name, drift.expires_at))

@@ -93,4 +93,16 @@ begin
       from {state}.accesses where role_name = p_role);
 end
 $body$;
+
+-- The same for whoever compares the target: after the last revert on it nobody else would.
+create function {api}.prune_accesses() returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $body$
+begin
+  perform {state}.prune_accesses();
+end
+$body$;
+
 reset role;
