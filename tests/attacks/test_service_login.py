@@ -111,9 +111,9 @@ async def test_a_grant_that_was_made_behind_our_back_is_in_the_inventory(target,
     approved = (await adapter.identify(target.definition)).facts["installation_digest"]
     service.execute(statement(target, "select {api}.grant_access(%s, 'globex', 60, 1, %s)"), (order.role_name, approved))
 
-    roles = {role["name"]: role for role in (await adapter.inventory(target.definition))["roles"]}
+    roles = {role.name: role for role in (await adapter.inventory(target.definition)).roles}
 
-    assert roles[order.role_name]["scope"] == "globex"
+    assert roles[order.role_name].scope == "globex"
     assert (await reverted(adapter, target.definition, order.role_name)).proven
 
 
