@@ -3,112 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
-from itertools import count, islice
-from typing import Any
+from itertools import islice
 
 import psycopg
 import pytest
-from psycopg import sql
 
+from tests.support.drifting import HAS_GRANTORS, Dba, Secret, dba, granted_to, numbers, secret, shop, world
 from tests.support.reconciling import drift_told, drift_told_of_targets, reconciled
 from tests.support.stored import run_due
-from tests.support.targets import SERVICE_PASSWORD, TargetDatabase, prepare, with_database
+from tests.support.targets import SERVICE_PASSWORD, TargetDatabase, with_database
 from tests.support.world import World
-from tests.support.worlds import world_on
 from trustpack.capabilities.operations.adapters.postgres import install as installation
 from trustpack.capabilities.operations.adapters.postgres.check import check
 from trustpack.capabilities.operations.model import TargetUnavailable
-from trustpack.capabilities.operations.rules.target_definition import definition_document
 
-_numbers = count(1)
-HAS_GRANTORS = 16
-"""From this version on a membership has a grantor, and only that one, or a superuser, takes it back."""
-
-
-@pytest.fixture(scope="module", params=["superuser", "owner"])
-def shop(request, server) -> TargetDatabase:
-    version, cluster = server
-    return prepare(cluster, version=version, installed_by=request.param, name=f"drift-{next(_numbers)}-{request.param}")
-
-
-@dataclass
-class Secret:
-    """Where the tenant's connection string leads."""
-
-    url: str
-
-
-@pytest.fixture
-def secret(shop) -> Secret:
-    return Secret(shop.service_url)
-
-
-@pytest.fixture
-async def world(container, clock, shop, secret) -> AsyncIterator[World]:
-    """A tenant that grants access on the shop; what it has granted is taken back at the end."""
-    adapter = shop.adapter(issuer=container.operations.store_id, resolve_secret=lambda _: secret.url)
-    async with world_on(container, clock, adapter, definition_document(shop.definition)) as opened:
-        yield opened
-        for request in (await opened.call("user-auditor", "GET", "/high-risk-ops/requests?status=active")).json()["items"]:
-            await opened.act("user-admin", request["id"], "revert", {"reason": "the test is over"})
-
-
-class Dba:
-    """Somebody with a superuser's session, and the names of our roles."""
-
-    def __init__(self, shop: TargetDatabase) -> None:
-        self.conn = shop.superuser()
-        self.names = shop.names
-        self.version = shop.version
-
-    def run(self, statement: str, /, **names: str) -> None:
-        known = {kind: getattr(self.names, kind) for kind in ("reader", "provisioner", "state", "api", "views")}
-        identifiers = {key: sql.Identifier(value) for key, value in (known | names).items()}
-        self.conn.execute(sql.SQL(statement).format(**identifiers))  # type: ignore[arg-type]
-
-    def value(self, query: str, *parameters: Any) -> Any:
-        row = self.conn.execute(query, parameters).fetchone()  # type: ignore[arg-type]
-        return None if row is None else row[0]
-
-    def exists(self, role: str) -> bool:
-        return bool(self.value("select count(*) from pg_roles where rolname = %s", role))
-
-    def restore(self, role: str) -> None:
-        """Make a role as a dump of the cluster would: with its memberships and under another oid."""
-        self.run("create role {role} login password 'from-the-backup' valid until 'infinity'", role=role)
-        if self.version >= HAS_GRANTORS:
-            self.run("grant {role} to {provisioner} with admin true, inherit false, set false", role=role)
-            self.run("grant {reader} to {role} with inherit true, set false granted by {provisioner}", role=role)
-        else:
-            self.run("grant {reader} to {role}", role=role)
-
-    def restore_record(self, role: str) -> None:
-        """Bring the target's own record back as well: the grant looks alive."""
-        self.conn.execute(
-            sql.SQL(
-                "update {}.grants set dropped_at = null, expires_at = clock_timestamp() + interval '1 hour',"
-                " role_oid = (select oid from pg_roles where rolname = role_name) where role_name = %s"
-            ).format(sql.Identifier(self.names.state)),
-            (role,),
-        )
-
-
-@pytest.fixture
-def dba(shop):
-    somebody = Dba(shop)
-    yield somebody
-    somebody.conn.close()
-
-
-async def granted_to(world: World, shop: TargetDatabase) -> tuple[str, str, str]:
-    """Return request, role and password of access that is live."""
-    request = await world.active(target={"database": shop.definition.name, "scope": {"tenant": "acme"}})
-    credentials = (await world.act("user-engineer", request["id"], "credentials")).json()
-    return request["id"], credentials["user"], credentials["password"]
+__all__ = ["dba", "secret", "shop", "world"]
 
 
 async def test_a_target_as_it_was_left_shows_nothing(world: World, shop: TargetDatabase):
@@ -252,7 +163,7 @@ async def test_a_live_role_that_was_replaced_is_removed_and_its_case_ends(world:
 
 
 async def test_what_we_may_not_take_away_is_reported_with_the_statement_for_it(world: World, shop: TargetDatabase, dba: Dba):
-    stranger = f"mallory_{next(_numbers)}"
+    stranger = f"mallory_{next(numbers)}"
     dba.run("create role {stranger} nologin", stranger=stranger)
     dba.run("grant {reader} to {stranger}", stranger=stranger)
 
@@ -275,7 +186,7 @@ async def test_what_we_may_not_take_away_is_reported_with_the_statement_for_it(w
 
 
 async def test_a_role_of_a_temporary_roles_name_that_nobody_granted_is_removed(world: World, shop: TargetDatabase, dba: Dba):
-    role = f"tpk_{next(_numbers):032x}"
+    role = f"tpk_{next(numbers):032x}"
     dba.restore(role)
     with shop.superuser() as conn:
         shown = [finding for finding in check(conn, shop.definition) if finding.code == "stray_role"]
@@ -290,7 +201,7 @@ async def test_a_role_of_a_temporary_roles_name_that_nobody_granted_is_removed(w
 async def test_a_stray_role_that_was_only_locked_out_when_we_died_is_removed_by_the_next_comparison(
     world: World, shop: TargetDatabase, dba: Dba
 ):
-    role = f"tpk_{next(_numbers):032x}"
+    role = f"tpk_{next(numbers):032x}"
     dba.restore(role)
     assert dba.value(f"select {shop.names.api}.lock_out_stray(%s) ->> 'problems'", role) == "[]"
 
@@ -300,7 +211,7 @@ async def test_a_stray_role_that_was_only_locked_out_when_we_died_is_removed_by_
 
 
 async def test_a_role_of_another_target_of_the_cluster_is_never_dropped(world: World, shop: TargetDatabase, dba: Dba):
-    role = f"tpk_{next(_numbers):032x}"
+    role = f"tpk_{next(numbers):032x}"
     dba.restore(role)
     dba.run("alter role {role} set search_path = trustpack_elsewhere_views", role=role)
 

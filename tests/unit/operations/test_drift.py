@@ -73,7 +73,7 @@ def a_book(*own: KnownGrant, known: tuple[KnownGrant, ...] = ()) -> GrantBook:
         store_id="store-1",
         tenant_id="tenant-1",
         target_system="system-1",
-        target_facts=FACTS,
+        registered=FACTS,
         read_at=NOW,
         own={grant.role_name: grant for grant in own},
         known={grant.role_name: grant for grant in known},
@@ -244,7 +244,7 @@ def test_what_the_registered_identity_does_not_tell_proves_no_system():
         system=None, is_current=False, is_missing=True, seen={"system_identifier": "7", "database": "orders", "database_oid": 5}
     )
 
-    assert summary(find_drift(found, replace(a_book(a_grant()), target_facts=facts))) == [("installation_missing", "none", None)]
+    assert summary(find_drift(found, replace(a_book(a_grant()), registered=facts))) == [("installation_missing", "none", None)]
 
 
 @pytest.mark.parametrize(("system", "expected"), [("system-1", "end_access"), ("system-2", "none")])
@@ -258,6 +258,70 @@ def test_an_altered_installation_ends_the_access_on_it():
     found = find_drift(inventory(a_role(), is_sealed=False), a_book(a_grant()))
 
     assert summary(found) == [("installation_altered", "end_access", None)]
+
+
+REGISTERED = {"seal": "seal-1", "layout": 3, "definition_digest": "definition-1"}
+
+
+@pytest.mark.parametrize(
+    ("seal", "layout", "definition", "expected"),
+    [
+        ("seal-1", 3, "definition-1", []),
+        ("seal-2", 3, "definition-1", [("installation_altered", "end_access", None)]),
+        ("seal-2", 3, "definition-2", [("installation_changed", "none", None)]),
+        ("seal-2", 4, "definition-1", [("installation_changed", "none", None)]),
+    ],
+    ids=["the registered one", "sealed anew", "for another definition", "by another version"],
+)
+def test_an_intact_seal_is_held_against_the_registered_one(seal: str, layout: int, definition: str, expected: list[Any]):
+    book = replace(a_book(a_grant()), registered=REGISTERED)
+
+    assert summary(find_drift(inventory(a_role(), seal=seal, layout=layout, definition_digest=definition), book)) == expected
+
+
+def test_a_broken_seal_ends_the_access_whatever_was_registered():
+    book = replace(a_book(a_grant()), registered=REGISTERED)
+    found = find_drift(inventory(a_role(), is_sealed=False, seal="seal-2", definition_digest="definition-2"), book)
+
+    assert summary(found) == [("installation_altered", "end_access", None)]
+
+
+WIDER = [
+    ({"scope": "globex"}, ""),
+    ({"connection_limit": 3}, f"alter role {ROLE} connection limit 2;"),
+    ({"connection_limit": -1}, f"alter role {ROLE} connection limit 2;"),
+    ({"powers": ("superuser", "createdb")}, f"alter role {ROLE} nosuperuser; alter role {ROLE} nocreatedb;"),
+    ({"memberships": ('al"ice',)}, f'revoke "al""ice" from {ROLE};'),
+    ({"has_rights": True}, f"drop owned by {ROLE};"),
+]
+
+
+@pytest.mark.parametrize(("changes", "remedy"), WIDER, ids=str)
+def test_a_role_that_is_more_than_its_grant_ends(changes: dict[str, Any], remedy: str):
+    [found] = find_drift(inventory(a_role(**changes)), a_book(a_grant(scope="acme", connection_limit=2)))
+
+    assert (found.code.value, found.repair.value, found.request_id) == ("grant_widened", "end_access", "hro_1")
+    assert found.remedy == remedy
+    assert "ice" not in found.detail
+
+
+@pytest.mark.parametrize("changes", [{}, {"scope": "acme", "connection_limit": 2}, {"connection_limit": 1}], ids=str)
+def test_a_role_that_is_no_more_than_its_grant_is_no_drift(changes: dict[str, Any]):
+    assert find_drift(inventory(a_role(**changes)), a_book(a_grant(scope="acme", connection_limit=2))) == ()
+
+
+def test_a_power_that_the_revert_could_not_take_is_told_for_as_long_as_it_stands():
+    role = a_role(powers=("superuser",), is_expired=True)
+
+    assert summary(find_drift(inventory(role), a_book(a_grant(status=GrantStatus.REVERT_FAILED)))) == [
+        ("grant_widened", "none", "hro_1")
+    ]
+
+
+def test_a_right_that_blocks_a_revert_is_told_by_the_revert_alone():
+    role = a_role(has_rights=True, is_expired=True, is_taken_over=True, can_login=False, in_group=False)
+
+    assert find_drift(inventory(role), a_book(a_grant(status=GrantStatus.REVERT_FAILED))) == ()
 
 
 def test_a_foreign_member_is_named_only_where_it_can_be_erased():
@@ -288,11 +352,12 @@ def test_without_a_store_a_target_still_shows_what_does_not_fit_together():
             a_role(is_covered=False),
             a_role(name="tpk_" + "b" * 32, keeps_valid_until=False),
             a_role(name="tpk_" + "c" * 32),
+            a_role(name="tpk_" + "e" * 32, powers=("bypassrls",)),
             missing=("tpk_" + "d" * 32,),
         )
     )
 
-    assert [drift.code.value for drift in found] == ["stray_role", "valid_until_changed", "missing_role"]
+    assert [drift.code.value for drift in found] == ["stray_role", "valid_until_changed", "grant_widened", "missing_role"]
 
 
 ROLES = st.builds(
@@ -306,6 +371,9 @@ ROLES = st.builds(
     can_login=st.booleans(),
     in_group=st.booleans(),
     is_taken_over=st.booleans(),
+    scope=st.sampled_from(["acme", "globex", None]),
+    powers=st.sampled_from([(), ("superuser",)]),
+    has_rights=st.booleans(),
 )
 GRANTS = st.builds(
     a_grant,

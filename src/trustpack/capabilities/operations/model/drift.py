@@ -27,7 +27,9 @@ class DriftCode(StrEnum):
     LOGIN_RESTORED = "login_restored"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a finding
     LEFT_GROUP = "left_group"
+    GRANT_WIDENED = "grant_widened"
     INSTALLATION_ALTERED = "installation_altered"
+    INSTALLATION_CHANGED = "installation_changed"
     INSTALLATION_MISSING = "installation_missing"
     INSTALLATION_OUTDATED = "installation_outdated"
     OTHER_SYSTEM = "other_system"
@@ -51,8 +53,9 @@ class Repair(StrEnum):
 class FoundRole:
     """One temporary role as the target has it.
 
-    `is_covered`: the target's own record holds a grant that has not been dropped, for exactly this role; `issuer`, `expires_at`
-    and `is_expired` (on the target's clock) are that record's. `is_taken_over`: the target has begun to end it.
+    `is_covered`: the target's own record holds a grant that has not been dropped, for exactly this role; `issuer`, `expires_at`,
+    `is_expired` (on the target's clock) and `scope` are that record's. `is_taken_over`: the target has begun to end it. `powers`
+    are attributes such as `superuser`, `memberships` all but that in the group, `has_rights` rights on somebody else's objects.
     """
 
     name: str
@@ -66,6 +69,11 @@ class FoundRole:
     can_login: bool
     in_group: bool
     is_taken_over: bool
+    scope: str | None = None
+    connection_limit: int | None = None
+    powers: tuple[str, ...] = ()
+    memberships: tuple[str, ...] = ()
+    has_rights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,8 @@ class FoundMember:
 class TargetInventory:
     """What a target reports about itself. Without `is_current` it was prepared by another version and reports no more.
 
+    `is_sealed`: its `seal`, a digest of everything installed, is the one that was kept at installation.
+
     With `is_missing` it does not know our functions. If they could not even say which `system` it is, that is None, and `seen`
     are those facts of its identity that the login can read by itself, each None where it may not.
     """
@@ -94,6 +104,9 @@ class TargetInventory:
     is_missing: bool = False
     seen: Mapping[str, JsonValue] = field(default_factory=dict)
     is_sealed: bool = True
+    layout: int | None = None
+    definition_digest: str | None = None
+    seal: str | None = None
     roles: tuple[FoundRole, ...] = ()
     missing: tuple[str, ...] = ()
     """Roles of grants that have not expired, which somebody dropped, renamed or replaced."""
@@ -118,6 +131,8 @@ class KnownGrant:
     is_watched: bool = True
     target_system: str | None = None
     target_expires_at: datetime | None = None
+    scope: str | None = None
+    connection_limit: int | None = None
     lost_timer: bool = False
 
 
@@ -126,14 +141,14 @@ class GrantBook:
     """What is known when a target is compared.
 
     `own` are the tenant's live grants, read at `read_at`, before the target was asked; `known` are the grants of any tenant by
-    the names that the target then reported. Whatever changed in between is no drift. `target_facts` are those of the identity
+    the names that the target then reported. Whatever changed in between is no drift. `registered` are the facts of the identity
     under which the target is registered.
     """
 
     store_id: str
     tenant_id: str
     target_system: str
-    target_facts: Mapping[str, JsonValue]
+    registered: Mapping[str, JsonValue]
     read_at: datetime
     own: Mapping[str, KnownGrant]
     known: Mapping[str, KnownGrant]

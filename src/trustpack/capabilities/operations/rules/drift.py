@@ -20,6 +20,7 @@ from trustpack.capabilities.operations.model.drift import (
     Repair,
     TargetInventory,
 )
+from trustpack.capabilities.operations.rules.widening import quoted, widening
 
 
 def find_drift(found: TargetInventory, book: GrantBook) -> tuple[Drift, ...]:
@@ -31,16 +32,17 @@ def find_drift(found: TargetInventory, book: GrantBook) -> tuple[Drift, ...]:
         return (_missing_installation(is_registered=is_registered is True),)
     if not found.is_current:
         return (_outdated(),)
-    return (*_of_installation(found), *_of_roles(found, book), *_of_missing_roles(found, book))
+    return (*_of_seal(found, book), *_of_installation(found), *_of_roles(found, book), *_of_missing_roles(found, book))
 
 
 def find_drift_without_store(found: TargetInventory) -> tuple[Drift, ...]:
     """Return what a target shows by itself, for an administrator without a store; grants that ended elsewhere are not seen."""
     if not found.is_current:
         return (_outdated(),)
-    by_role = (drift for role in found.roles for drift in _of_role_alone(role, found))
+    by_role = (drift for role in found.roles for drift in (*widening(role), *_of_role_alone(role, found)))
     missing = (_missing(name, request_id=None) for name in found.missing)
-    return (*_of_installation(found), *by_role, *missing)
+    altered = () if found.is_sealed else (_altered("An object, right, role or setting was changed since it was installed."),)
+    return (*altered, *_of_installation(found), *by_role, *missing)
 
 
 def find_lost_timers(book: GrantBook) -> tuple[Drift, ...]:
@@ -62,7 +64,7 @@ def _is_registered(found: TargetInventory, book: GrantBook) -> bool | None:
     """Say whether the registered system answered; None where that cannot be told."""
     if found.system is not None:
         return found.system == book.target_system
-    both = [(book.target_facts.get(name), value) for name, value in found.seen.items()]
+    both = [(book.registered.get(name), value) for name, value in found.seen.items()]
     comparable = [(known, value) for known, value in both if known is not None and value is not None]
     if any(known != value for known, value in comparable):
         return False
@@ -84,14 +86,29 @@ def _outdated() -> Drift:
     return Drift(DriftCode.INSTALLATION_OUTDATED, Repair.NONE, detail, "trustpack target install FILE")
 
 
-def _of_installation(found: TargetInventory) -> Iterator[Drift]:
+def _of_seal(found: TargetInventory, book: GrantBook) -> Iterator[Drift]:
+    """Whoever can alter an installation can seal it anew, so an intact seal must be the registered one as well."""
+    registered = book.registered.get("seal")
     if not found.is_sealed:
+        yield _altered("An object, right, role or setting of the installation was changed since it was installed.")
+    elif registered is None or found.seal == registered:
+        return
+    elif (found.layout, found.definition_digest) == (book.registered.get("layout"), book.registered.get("definition_digest")):
+        yield _altered("The installation was sealed anew for the registered definition, and is not the registered one.")
+    else:
         yield Drift(
-            DriftCode.INSTALLATION_ALTERED,
-            Repair.END_ACCESS,
-            "An object of the installation was changed, added or removed since it was installed.",
-            "trustpack target install FILE",
+            DriftCode.INSTALLATION_CHANGED,
+            Repair.NONE,
+            "The target was installed again, for another definition or by another version than when it was registered.",
+            "trustpack target add FILE",
         )
+
+
+def _altered(detail: str) -> Drift:
+    return Drift(DriftCode.INSTALLATION_ALTERED, Repair.END_ACCESS, detail, "trustpack target install FILE")
+
+
+def _of_installation(found: TargetInventory) -> Iterator[Drift]:
     if found.orphan_sessions:
         yield Drift(
             DriftCode.ORPHAN_SESSION,
@@ -109,7 +126,7 @@ def _foreign(entry: FoundMember) -> Drift:
         DriftCode.FOREIGN_MEMBER,
         Repair.REVOKE_MEMBERSHIP,
         f"Somebody who is no grantee is a member of {entry.role}.",
-        f"revoke {_quoted(entry.role)} from {_quoted(entry.member)};",
+        f"revoke {quoted(entry.role)} from {quoted(entry.member)};",
         member=entry,
     )
 
@@ -171,6 +188,7 @@ def _of_live_role(role: FoundRole, grant: KnownGrant, found: TargetInventory) ->
     if is_later:
         detail = "The target's record ends the grant later than its receipt says."
         yield replace(_set_back(DriftCode.EXPIRY_CHANGED, role, detail), request_id=grant.request_id, expires_at=approved)
+    yield from widening(role, grant)
     for drift in _of_role_alone(role, found, expiry_is_set_back=is_later):
         sets_back = is_later and drift.repair is Repair.RESTORE_EXPIRY
         yield replace(drift, request_id=grant.request_id, expires_at=approved if sets_back else drift.expires_at)
@@ -233,7 +251,3 @@ def _missing(role_name: str, *, request_id: str | None) -> Drift:
 
 def _removal(role: FoundRole) -> str:
     return f"alter role {role.name} nologin; drop owned by {role.name}; drop role {role.name};"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

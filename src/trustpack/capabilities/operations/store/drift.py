@@ -35,8 +35,9 @@ class TargetDrift:
 async def live_grants(tx: Transaction, target_id: str, *, execute_job: str, revert_job: str) -> dict[str, KnownGrant]:
     """Return the grants on a target that have not ended, by role name, and which of them have lost their timer."""
     rows = await tx.fetch_all(
-        "SELECT g.role_name, g.tenant_id, g.request_id, g.status, g.ended_at, g.target_system, g.target_expires_at, j.id IS NULL"
-        " AS lost_timer FROM trustpack.high_risk_requests r JOIN trustpack.grants g ON g.tenant_id = r.tenant_id"
+        "SELECT g.role_name, g.tenant_id, g.request_id, g.status, g.ended_at, g.target_system, g.target_expires_at, r.scope,"
+        " (convert_from(r.effect, 'UTF8')::json ->> 'connection_limit')::integer AS connection_limit, j.id IS NULL AS lost_timer"
+        " FROM trustpack.high_risk_requests r JOIN trustpack.grants g ON g.tenant_id = r.tenant_id"
         " AND g.request_id = r.id LEFT JOIN trustpack.jobs j ON j.tenant_id = r.tenant_id AND j.subject_id = r.id"
         " AND j.kind = CASE g.status WHEN 'ordered' THEN %(execute)s ELSE %(revert)s END"
         " WHERE r.tenant_id = %(tenant)s AND r.status IN ('executing', 'active', 'reverting', 'revert_failed')"

@@ -68,17 +68,17 @@ def _installation(conn: Connection[Any], definition: TargetDefinition) -> list[F
         return [*found, _high("not_installed", "this database is not prepared for the target", install_again)]
     names = installed_names(definition.name)
     with borrowed(conn, definition):
-        query = sql.SQL(
-            "select layout, definition_digest, objects_digest, {state}.current_objects_digest() from {state}.settings"
-        )
+        query = sql.SQL("select layout, definition_digest, seal, {state}.current_seal() from {state}.settings")
         row = conn.execute(query.format(state=sql.Identifier(names.state))).fetchone()
-    layout, prepared_for, objects_then, objects_now = row or (None, None, None, None)
+    layout, prepared_for, sealed, seal_now = row or (None, None, None, None)
     if layout != LAYOUT:
         found.append(_high("old_layout", "the target was prepared by another version of trustpack", install_again))
     elif prepared_for != definition_digest(definition):
         found.append(_high("other_definition", "the target was prepared for another definition", install_again))
-    elif objects_then != objects_now:
-        found.append(_high("altered", "an object of the installation was changed, added or removed", install_again))
+    elif sealed != seal_now:
+        found.append(
+            _high("altered", "an object, right, role or setting of the installation was changed, added or removed", install_again)
+        )
     if conn.execute("select from pg_catalog.pg_roles where rolname = %s", (names.killer,)).fetchone() is None:
         remedy = "Run `trustpack target install` as a superuser."
         missing = missing_without_superuser(conn.info.server_version)

@@ -44,6 +44,9 @@ def inventory_of(report: JsonObject, *, system: str) -> TargetInventory:
         system=system,
         is_current=True,
         is_sealed=facts["is_sealed"],
+        layout=facts["layout"],
+        definition_digest=facts["definition_digest"],
+        seal=facts["seal"],
         roles=tuple(_role(entry) for entry in facts["roles"]),
         missing=tuple(facts["missing"]),
         orphan_sessions=facts["orphan_sessions"],
@@ -73,8 +76,10 @@ async def repair(session: TargetSession, drift: Drift, *, system: str) -> tuple[
 
 
 async def _remove(session: TargetSession, role_name: str | None) -> tuple[str, ...]:
-    if problems := _problems(await session.call("lock_out_stray", role_name)):
-        return problems
+    if _problems(await session.call("lock_out_stray", role_name)):
+        await session.call("kill_stray", role_name)
+        if problems := _problems(await session.call("lock_out_stray", role_name)):
+            return problems
     dropped: JsonObject = {}
     for _ in range(_MOST_DROP_CALLS):
         dropped = await session.call("drop_stray", role_name)
@@ -116,4 +121,9 @@ def _role(entry: dict[str, Any]) -> FoundRole:
         can_login=entry["can_login"],
         in_group=entry["in_group"],
         is_taken_over=entry["is_taken_over"],
+        scope=entry["scope"],
+        connection_limit=entry["connection_limit"],
+        powers=tuple(entry["powers"]),
+        memberships=tuple(entry["memberships"]),
+        has_rights=entry["has_rights"],
     )

@@ -2,7 +2,7 @@
 set local role {provisioner};
 
 -- A digest of every object of ours with its definition, owner and rights; default rights count the same written out or not.
--- `target install` keeps it, `target check` compares.
+-- Settings of the group never apply, since it cannot log in, and before 16 a grantee could SET ROLE to it and change them.
 create function {state}.current_objects_digest() returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -32,15 +32,57 @@ as $body$
       from pg_catalog.pg_rewrite where ev_class in (select oid from relation)
     union all
     select concat_ws('|', 'role', rolname, rolsuper, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls, rolinherit,
-                     rolconfig)
+                     case when rolname <> {reader_name} then rolconfig end)
       from pg_catalog.pg_roles where rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name}, {killer_name})
   ) as lines
 $body$;
 
+-- Whether a membership lets its holder use the role. From 16 on the creator of a role keeps a row that neither inherits nor
+-- allows SET ROLE; 15 has no such columns.
+create function {state}.is_usable(p_membership pg_catalog.pg_auth_members) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$
+  select coalesce((to_jsonb(p_membership) ->> 'inherit_option')::boolean, true)
+         or coalesce((to_jsonb(p_membership) ->> 'set_option')::boolean, true)
+$body$;
+
+-- Every membership of, and in, the roles of the installation that no grant made. Names from the same snapshot as the
+-- memberships: regrole would show a grantee dropped meanwhile as a number. `is_foreign`: it hands a role of ours to somebody
+-- else, as an installation without a superuser does to its installer until it commits.
+create function {state}.memberships() returns table (line text, is_foreign boolean)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$
+  with fixed as (
+    select oid, rolname from pg_catalog.pg_roles
+     where rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name}, {killer_name}))
+  select concat_ws('|', 'member', held.rolname, holder.rolname, membership.admin_option),
+         {state}.is_usable(membership) and held.oid in (select oid from fixed where rolname <> {killer_name})
+         and holder.oid not in (select oid from fixed)
+    from pg_catalog.pg_auth_members as membership
+    join pg_catalog.pg_roles as held on held.oid = membership.roleid
+    join pg_catalog.pg_roles as holder on holder.oid = membership.member
+   where (held.oid in (select oid from fixed) or holder.oid in (select oid from fixed))
+     and not {state}.is_grantee_name(holder.rolname) and not {state}.is_grantee_name(held.rolname)
+$body$;
+
+-- Whether what a right is about belongs to a grantee, or to the group: such rights give nobody access to anything else.
+create function {state}.is_grantees_own(p_dependency pg_catalog.pg_shdepend) returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$
+  select exists (
+    select from pg_catalog.pg_shdepend as owned join pg_catalog.pg_roles as proprietor on proprietor.oid = owned.refobjid
+     where owned.dbid = p_dependency.dbid and owned.classid = p_dependency.classid and owned.objid = p_dependency.objid
+       and owned.deptype = 'o' and owned.refclassid = 'pg_catalog.pg_authid'::regclass
+       and (proprietor.rolname = {reader_name} or {state}.is_grantee_name(proprietor.rolname)))
+$body$;
+
 -- The same with settings, memberships and rights on everything else: grants and their ends leave it as it is, a change of any
--- definition, right or role does not.
-create function {api}.definitions_digest() returns text
-language sql stable security definer
+-- definition, right or role does not. `target install` keeps it, `inventory` and `target check` compare.
+create function {state}.current_seal() returns text
+language sql stable
 set search_path = pg_catalog, pg_temp
 set quote_all_identifiers = off
 as $body$
@@ -49,20 +91,18 @@ as $body$
   select encode(sha256(convert_to(string_agg(line, chr(10) order by line collate "C"), 'UTF8')), 'hex') from (
     select concat_ws('|', 'objects', {state}.current_objects_digest()) as line
     union all
-    select concat_ws('|', 'settings', settings::text) from {state}.settings
+    select concat_ws('|', 'settings', to_jsonb(settings) - 'seal') from {state}.settings
     union all
     select concat_ws('|', 'scope', scope) from {state}.scopes
     union all
-    -- Names from the same snapshot as the memberships: regrole would show a grantee dropped meanwhile as a number.
-    select concat_ws('|', 'member', held.rolname, holder.rolname, membership.admin_option)
-      from pg_catalog.pg_auth_members as membership
-      join pg_catalog.pg_roles as held on held.oid = membership.roleid
-      join pg_catalog.pg_roles as holder on holder.oid = membership.member
-     where (held.oid in (select oid from fixed) or holder.oid in (select oid from fixed))
-       and not {state}.is_grantee_name(holder.rolname) and not {state}.is_grantee_name(held.rolname)
+    select line from {state}.memberships() where not is_foreign
     union all
-    -- Without what a grantee can bring about: temporary objects and default rights that name our roles, and before 16,
-    -- where it may SET ROLE to the group, what it owns in the group's name. It could stop every other grant with them.
+    select concat_ws('|', 'database', entry.grantee::regrole, entry.privilege_type, entry.is_grantable)
+      from pg_catalog.pg_database, lateral aclexplode(datacl) as entry
+     where datname = current_database() and entry.grantee in (select oid from fixed)
+    union all
+    -- Without what a grantee can bring about by naming our roles: temporary objects, and whatever it owns or, before 16, where
+    -- it may SET ROLE to the group, owns in the group's name. It could end every other grant with them.
     select concat_ws('|', 'right', dependency.deptype, dependency.refobjid::regrole, object.identity)
       from pg_catalog.pg_shdepend as dependency
       join pg_catalog.pg_database as here on here.oid = dependency.dbid,
@@ -70,18 +110,34 @@ as $body$
      where here.datname = current_database() and dependency.refclassid = 'pg_catalog.pg_authid'::regclass
        and dependency.refobjid in (select oid from fixed)
        and object.identity !~ '^pg_temp' and coalesce(object.schema, '') !~ '^pg_temp'
-       and not (dependency.deptype = 'o' and dependency.refobjid = {reader_name}::regrole)
+       and not case when dependency.deptype = 'o' then dependency.refobjid = {reader_name}::regrole
+                    else {state}.is_grantees_own(dependency) end
        -- The counters come and go with the grants.
        and not (dependency.deptype = 'o' and dependency.refobjid = {provisioner_name}::regrole
          and dependency.classid = 'pg_catalog.pg_class'::regclass and exists (
              select from pg_catalog.pg_class as counter
                join {state}.grants as granted on granted.role_name = substr(counter.relname, length({state}.counter_name('')) + 1)
               where counter.oid = dependency.objid and counter.relkind = 'S' and counter.relnamespace = {state_name}::regnamespace))
-       and not (dependency.classid = 'pg_catalog.pg_default_acl'::regclass and exists (
-             select from pg_catalog.pg_default_acl as rights join pg_catalog.pg_roles as giver on giver.oid = rights.defaclrole
-              where rights.oid = dependency.objid and (giver.rolname = {reader_name} or {state}.is_grantee_name(giver.rolname))))
   ) as lines
 $body$;
+
+-- The seal and whoever holds a role of ours besides.
+create function {state}.with_foreign_members(p_seal text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$
+  select encode(sha256(convert_to(string_agg(line, chr(10) order by line collate "C"), 'UTF8')), 'hex') from (
+    select p_seal as line
+    union all
+    select line from {state}.memberships() where is_foreign
+  ) as lines
+$body$;
+
+-- What a grant is approved on.
+create function {api}.definitions_digest() returns text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $body$ select {state}.with_foreign_members({state}.current_seal()) $body$;
 
 -- Which cluster, database and installation this is, whatever was installed again since.
 create function {api}.system() returns jsonb
@@ -123,12 +179,15 @@ create function {api}.identify() returns jsonb
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $body$
+declare
+  seal text := {state}.current_seal();
 begin
   return {api}.system() || jsonb_build_object(
     'server_major_version', current_setting('server_version_num')::integer / 10000,
     'layout', (select layout from {state}.settings),
     'definition_digest', (select definition_digest from {state}.settings),
-    'installation_digest', 'sha256:' || {api}.definitions_digest(),
+    'installation_digest', 'sha256:' || {state}.with_foreign_members(seal),
+    'seal', seal,
     'views', (select coalesce(jsonb_object_agg(view.relname, (
                 select jsonb_agg(attname order by attnum) from pg_catalog.pg_attribute
                  where attrelid = view.oid and attnum > 0 and not attisdropped)), jsonb_build_object())

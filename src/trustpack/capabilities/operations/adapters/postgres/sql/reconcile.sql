@@ -2,7 +2,8 @@
 set local role {provisioner};
 
 -- Whether the role was made by another target of this cluster: its search_path names that one's views. Such a role loses the
--- membership that somebody gave it here, and nothing else.
+-- membership that somebody gave it here, and nothing else. A grantee can change its own search_path: never one that this
+-- target has ever granted.
 create function {state}.is_of_another_target(p_oid oid) returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -11,6 +12,8 @@ as $body$
     select from pg_catalog.pg_db_role_setting as held, unnest(held.setconfig) as setting
      where held.setrole = p_oid and held.setdatabase = 0
        and setting ~ '^search_path="?trustpack_.*_views"?$' and setting not in ('search_path=' || {views_name}, 'search_path="' || {views_name} || '"'))
+    and not exists (
+    select from {state}.grants as granted join pg_catalog.pg_roles as role on role.rolname = granted.role_name where role.oid = p_oid)
 $body$;
 
 -- Memberships that let somebody use the roles of the installation, grantees aside.
@@ -25,9 +28,7 @@ as $body$
    where held.rolname in ({reader_name}, {owner_name}, {provisioner_name}, {service_name})
      and not (held.rolname = {reader_name} and holder.rolname = {provisioner_name})
      and (held.rolname <> {reader_name} or not {state}.is_grantee_name(holder.rolname) or {state}.is_of_another_target(holder.oid))
-     -- From 16 on the creator of a role keeps a row that neither inherits nor allows SET ROLE; 15 has no such columns.
-     and (coalesce((to_jsonb(membership) ->> 'inherit_option')::boolean, true)
-          or coalesce((to_jsonb(membership) ->> 'set_option')::boolean, true))
+     and {state}.is_usable(membership)
 $body$;
 
 -- Every temporary role that this target knows or ought to, and what does not fit together.
@@ -39,7 +40,14 @@ set timezone = 'UTC'
 as $body$
 declare
   password_changed jsonb;
+  seal text := {state}.current_seal();
+  config {state}.settings;
 begin
+  select * into strict config from {state}.settings;
+  if seal is distinct from config.seal then    -- perhaps another installation committed while the catalogue was read
+    seal := {state}.current_seal();
+    select * into strict config from {state}.settings;
+  end if;
   if to_regprocedure({verifier_digest_signature}) is not null then    -- only a superuser can install it
     execute $query$
       select coalesce(jsonb_agg(role_name order by role_name), '[]') from {state}.grants
@@ -49,8 +57,10 @@ begin
   perform pg_stat_clear_snapshot();
   return jsonb_build_object(
     'at', clock_timestamp(),
-    'layout', (select layout from {state}.settings),
-    'is_sealed', (select objects_digest is not distinct from {state}.current_objects_digest() from {state}.settings),
+    'layout', config.layout,
+    'definition_digest', config.definition_digest,
+    'seal', seal,
+    'is_sealed', seal is not distinct from config.seal,
     'roles', (
       select coalesce(jsonb_agg(jsonb_build_object(
           'name', role.rolname, 'oid', role.oid::bigint,
@@ -61,7 +71,22 @@ begin
           'keeps_valid_until', role.rolvaliduntil is not distinct from held.expires_at,
           'can_login', role.rolcanlogin,
           'in_group', pg_has_role(role.oid, {reader_name}::regrole, 'usage'),
-          'is_taken_over', pg_has_role({provisioner_name}, role.oid, 'usage')) order by role.rolname), '[]')
+          'is_taken_over', pg_has_role({provisioner_name}, role.oid, 'usage'),
+          'scope', held.scope,
+          'connection_limit', role.rolconnlimit,
+          'powers', array_remove(array[
+             case when role.rolsuper then 'superuser' end, case when role.rolcreaterole then 'createrole' end,
+             case when role.rolcreatedb then 'createdb' end, case when role.rolreplication then 'replication' end,
+             case when role.rolbypassrls then 'bypassrls' end], null),
+          'memberships', array(
+             select wider.rolname::text from pg_catalog.pg_auth_members as membership
+               join pg_catalog.pg_roles as wider on wider.oid = membership.roleid
+              where membership.member = role.oid and wider.rolname <> {reader_name} order by wider.rolname),
+          'has_rights', exists (
+             select from pg_catalog.pg_shdepend as dependency
+              where dependency.refclassid = 'pg_catalog.pg_authid'::regclass and dependency.refobjid = role.oid
+                and dependency.deptype = 'a' and dependency.classid <> 'pg_catalog.pg_auth_members'::regclass
+                and not {state}.is_grantees_own(dependency))) order by role.rolname), '[]')
         from pg_catalog.pg_roles as role
         left join {state}.grants as held on held.role_name = role.rolname
        where {state}.is_grantee_name(role.rolname)
@@ -139,6 +164,12 @@ begin
 end
 $body$;
 
+-- What is said of a role that is there and yet none that may be taken away.
+create function {state}.still_there(p_role text) returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $body$ select array(select 'may_not_be_removed: the role is another target''s, or covered by a grant' from pg_catalog.pg_roles where rolname = p_role) $body$;
+
 -- First step: no login, no group. A REVOKE without the right to it only warns, so the catalogue is asked afterwards.
 create function {api}.lock_out_stray(p_role text) returns jsonb
 language plpgsql volatile security definer
@@ -148,11 +179,12 @@ set lock_timeout = '5s'
 as $body$
 declare
   stray oid := {state}.stray_oid(p_role);
-  problems text[] := array[]::text[];
+  problems text[] := {state}.still_there(p_role);
 begin
   if stray is null then
     return jsonb_build_object('problems', problems);
   end if;
+  problems := array[]::text[];
   perform set_config('synchronous_commit', 'on', true);
   begin
     execute format('alter role %I nologin password null', p_role);
@@ -179,6 +211,24 @@ begin
 end
 $body$;
 
+-- Between two attempts at that: a session that changes its own role and does not commit holds the lock that both need.
+create function {api}.kill_stray(p_role text) returns jsonb
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $body$
+declare
+  stray oid := {state}.stray_oid(p_role);
+  deadline timestamptz := clock_timestamp() + interval '2 seconds';
+begin
+  while stray is not null and cardinality({state}.signal_sessions(stray)) > 0 and clock_timestamp() < deadline loop
+    perform pg_sleep(0.01);
+  end loop;
+  return jsonb_build_object('at', clock_timestamp());
+exception when insufficient_privilege then    -- the role could not be taken over; the next attempt says so
+  return jsonb_build_object('at', clock_timestamp());
+end
+$body$;
+
 -- Second step: no session, nothing owned, no role. `again` asks for another call, after a commit.
 create function {api}.drop_stray(p_role text) returns jsonb
 language plpgsql volatile security definer
@@ -192,7 +242,7 @@ declare
   unlinked integer := 0;
 begin
   if stray is null then
-    return jsonb_build_object('again', false, 'problems', array[]::text[]);
+    return jsonb_build_object('again', false, 'problems', {state}.still_there(p_role));
   end if;
   if cardinality({state}.signal_sessions(stray)) > 0 then
     perform pg_sleep(0.01);    -- so that a session that takes its time is not asked thousands of times

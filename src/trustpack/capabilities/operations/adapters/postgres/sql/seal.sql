@@ -18,5 +18,5 @@ $install$;
 revoke all on schema {views}, {state}, {api} from public;
 grant usage on schema {api} to {service};
 set local role {provisioner};
-update {state}.settings set objects_digest = {state}.current_objects_digest();
+update {state}.settings set seal = {state}.current_seal();
 reset role;

@@ -9,11 +9,13 @@ create table if not exists {state}.settings (
   max_connection_limit integer not null,
   max_live_grants integer not null,
   record text not null default 'none',
-  objects_digest text,
+  seal text,    -- of everything as it was installed; `current_seal` is the same for as long as nobody changes it
   installation_id uuid not null default gen_random_uuid()    -- made once; a re-installation keeps it
 );
 alter table {state}.settings add column if not exists installation_id uuid not null default gen_random_uuid();
 alter table {state}.settings add column if not exists record text not null default 'none';
+alter table {state}.settings add column if not exists seal text;
+alter table {state}.settings drop column if exists objects_digest;
 create table if not exists {state}.scopes (scope text primary key);
 -- Rows stay for ever: a role name is used once. A row without role_oid burns a name whose grant was taken back before it was made.
 create table if not exists {state}.grants (
