@@ -70,8 +70,16 @@ begin
           'valid_until', coalesce(role.rolvaliduntil::text, 'for ever'),
           'keeps_valid_until', role.rolvaliduntil is not distinct from held.expires_at,
           'can_login', role.rolcanlogin,
-          'in_group', pg_has_role(role.oid, {reader_name}::regrole, 'usage'),
-          'is_taken_over', pg_has_role({provisioner_name}, role.oid, 'usage'),
+          -- From the same snapshot as the rest of the role; pg_has_role would see a revert that commits meanwhile. Before 16 a
+          -- membership has no options.
+          'in_group', exists (
+             select from pg_catalog.pg_auth_members as membership
+              where membership.member = role.oid and membership.roleid = {reader_name}::regrole
+                and coalesce((to_jsonb(membership) ->> 'inherit_option')::boolean, role.rolinherit)),
+          'is_taken_over', exists (
+             select from pg_catalog.pg_auth_members as membership
+              where membership.member = {provisioner_name}::regrole and membership.roleid = role.oid
+                and coalesce((to_jsonb(membership) ->> 'inherit_option')::boolean, true)),
           'scope', held.scope,
           'connection_limit', role.rolconnlimit,
           'powers', array_remove(array[
