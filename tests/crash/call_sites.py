@@ -41,6 +41,8 @@ _BY_OPERATOR: Final = "targets are registered by an operator, in one transaction
 _ONLY_READS: Final = "reads what others wrote, outside of any case; whoever dies here has changed nothing"
 EXCUSED: Final[Mapping[str, str]] = {
     "operations.adapters.postgres.adapter.PostgresTargetAdapter._revert: _session": "opened by `RevertRun._clean`: a point",
+    "operations.adapters.postgres.identity.read_place: execute": _ONLY_READS,
+    "operations.adapters.postgres.reconcile._without_inventory: call": _ONLY_READS,
     "operations.adapters.postgres.session.holding_turn: transaction": "begins before `call take_turn`, ends before `disconnect`",
     "operations.service.reconciling.claim_reconcile: transaction": "an operator asks for a comparison from the command line",
     "operations.store.drift.drift_of_targets: execute": _ONLY_READS,
