@@ -43,6 +43,7 @@ EXCUSED: Final[Mapping[str, str]] = {
     "operations.adapters.postgres.adapter.PostgresTargetAdapter._revert: _session": "opened by `RevertRun._clean`: a point",
     "operations.adapters.postgres.identity.read_place: execute": _ONLY_READS,
     "operations.adapters.postgres.reconcile._without_inventory: call": _ONLY_READS,
+    "operations.adapters.postgres.reconcile._remove: call": "its second try, at a stray role whose session holds a lock",
     "operations.adapters.postgres.session.holding_turn: transaction": "begins before `call take_turn`, ends before `disconnect`",
     "operations.service.reconciling.claim_reconcile: transaction": "an operator asks for a comparison from the command line",
     "operations.store.drift.drift_of_targets: execute": _ONLY_READS,

@@ -16,6 +16,8 @@ from tests.support.estate import unwatched
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 STEPS = (*GOVERNED, *BESIDE, *COMPARISONS)
+_TRIES = 3
+"""Work that is due by itself, such as a sweep, can be over before the order to die arrives."""
 Traces = Mapping[str, Sequence[Crossing]]
 
 
@@ -30,7 +32,10 @@ def points_to_die_at(step: Step, traces: Traces) -> list[tuple[str, int]]:
     """Return where the server is killed during a step: each point and which time it comes by."""
     if step.kills is Kills.NEVER:
         return []
-    found = occurrences(traces[step.name])
+    # How often a client comes back for an answer depends on the time that the work takes.
+    found = [
+        entry for entry in occurrences(traces[step.name]) if entry[1] == 1 or not entry[0].endswith((": answer", ": answered"))
+    ]
     if step.kills is Kills.AT_EVERY_POINT:
         return found
     earlier = STEPS[: STEPS.index(step)]
@@ -46,8 +51,13 @@ async def test_killed_between_any_two_steps_nothing_is_lost_or_done_twice(step: 
 
     faults: list[str] = []
     for point, occurrence in points:
-        [subject] = [prepared.pop()] if prepared else await killer.prepare(step, 1)
-        faults += await killer.kill_at(step, subject, point=point, occurrence=occurrence)
+        found: list[str] = []
+        for _ in range(_TRIES):
+            [subject] = [prepared.pop()] if prepared else await killer.prepare(step, 1)
+            found = await killer.kill_at(step, subject, point=point, occurrence=occurrence)
+            if not any("never came by" in fault for fault in found):
+                break
+        faults += found
     await killer.close_everything()
     faults += audit(killer.estate, acknowledged=killer.client.told).faults
 

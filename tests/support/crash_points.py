@@ -28,6 +28,7 @@ import trustpack
 from trustpack.app import server
 from trustpack.app.bootstrap import policy_directory
 from trustpack.capabilities.operations.adapters.postgres import adapter, revert
+from trustpack.capabilities.operations.adapters.postgres.idle_sessions import IdleSessions
 from trustpack.capabilities.operations.adapters.postgres.session import TargetSession
 from trustpack.capabilities.policy.adapters import wasm
 from trustpack.platform.jobs import Job, JobRunner, Worker
@@ -37,7 +38,15 @@ from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 SOURCE = Path(trustpack.__file__).parent
 STATEMENTS = ("fetch_one", "fetch_all", "write", "flush")
 PASSED_THROUGH = frozenset(
-    {"PostgresTargetAdapter._session", "RevertRun._call", "TargetSession.call", "UnitOfWork.transaction", "open_session"}
+    {
+        "PostgresTargetAdapter._session",
+        "RevertRun._call",
+        "TargetSession.call",
+        "TargetSession.renew",
+        "UnitOfWork.transaction",
+        "_connect",
+        "open_session",
+    }
 )
 """Functions that only hand a step on: the point is named after whoever asked for it."""
 _RECORD_BYTES = 512
@@ -177,6 +186,7 @@ def install(wire: Wire) -> None:
     UnitOfWork.transaction = _watched_transaction(UnitOfWork.transaction, come_by)
     TargetSession.call = _watched(TargetSession.call, lambda arguments: come_by(f"call {arguments[1]}"))
     adapter.open_session = _watched_session(adapter.open_session, come_by)
+    IdleSessions.session = _watched_session(IdleSessions.session, come_by)
     revert.attempt_login = _watched(revert.attempt_login, lambda _: come_by("attempt_login"))
     server.build_app = _watched_app(server.build_app, come_by)
     JobRunner.run = _named_after_job(JobRunner.run)
