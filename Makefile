@@ -10,7 +10,7 @@ SQUAWK := $(BIN)/squawk --pg-version 15.0 --assume-in-transaction \
   --exclude prefer-robust-stmts --exclude require-lock-timeout --exclude require-statement-timeout
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-targets test-product test-oldest-store venv check lint soak bench fmt reference clean requirements tools
+.PHONY: help demo test test-product test-targets test-oldest-store test-pages venv check lint soak bench screens fmt reference clean requirements tools
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -21,7 +21,7 @@ demo: $(VENV)/.run ## Run the golden paths on a real PostgreSQL target, then ser
 	@$(BIN)/trustpack demo
 
 test: $(VENV)/.dev tools lint ## Check and test everything that this machine can test
-	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-targets test-product test-oldest-store
+	@$(MAKE) --no-print-directory --jobs 2 --keep-going --output-sync=target test-product test-targets test-oldest-store test-pages
 
 venv: $(VENV)/.run ## Make .venv with the product in it (.venv/bin/trustpack)
 
@@ -30,8 +30,11 @@ check: $(VENV)/.dev tools lint ## Check format, lint, types, import rules, polic
 soak: $(VENV)/.dev ## Kill the server 1,000 times under load (KILLS=n); goes on where it was interrupted
 	@$(BIN)/python -m tests.soak --kills $(or $(KILLS),1000)
 
-bench: $(VENV)/.run ## Measure this machine; compare with bench/RESULTS.md
+bench: $(VENV)/.dev ## Measure this machine; compare with bench/RESULTS.md
 	@$(BIN)/python bench/run.py
+
+screens: $(VENV)/.dev tools ## Take the pictures in docs/screens anew, from the demo in a real Chromium
+	@$(BIN)/python tools/screens.py
 
 fmt: $(VENV)/.dev ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix-only .
@@ -54,10 +57,11 @@ requirements: ## Pin requirements/*.in anew, with hashes (maintainers; needs uv)
 tools:
 	@bash tools/ensure-tools.sh
 
-# The tests in three parts, two at a time: most of them wait for servers. Each run has a directory of its own, because a second
-# one would lock the servers of the first out of theirs.
+# The tests in parts, two at a time and the longest first: most of them wait for servers. Each run has a directory of its own, because
+# a second one would lock the servers of the first out of theirs.
 run_tests = base=$$(mktemp -d); status=0; $(BIN)/python -m pytest --basetemp="$$base/tests" $(1) || status=$$?; rm -rf "$$base"; exit $$status
 ON_TARGETS := tests/integration/targets tests/attacks tests/contract/operations
+ON_PAGES := tests/browser tests/pages
 
 test-targets:
 	@echo "test: targets, on every version of PostgreSQL"
@@ -65,7 +69,11 @@ test-targets:
 
 test-product:
 	@echo "test: everything else"
-	@$(call run_tests,$(addprefix --ignore ,$(ON_TARGETS)))
+	@$(call run_tests,$(addprefix --ignore ,$(ON_TARGETS) $(ON_PAGES)))
+
+test-pages:
+	@echo "test: every page of the console"
+	@$(call run_tests,$(ON_PAGES))
 
 # The oldest PostgreSQL that the store runs on, and the tests that touch the store.
 OLDEST_SERVER := /usr/lib/postgresql/15/bin/postgres

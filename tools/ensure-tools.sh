@@ -3,6 +3,7 @@
 #
 #   .tools/opa             OPA, built from source at the pinned version (policy checks, tests against a real OPA server)
 #   PostgreSQL 15 server   from the system's packages (tests against a second major version as target)
+#   Chromium               from the system's packages (tests of the pages in a real browser)
 #
 # Where a tool cannot be installed, one line beginning with "skipped:" says so and the tests that need it are skipped.
 # Under CI=true a missing tool ends the run with an error.
@@ -119,6 +120,18 @@ ensure_postgres() {
     fi
 }
 
+ensure_chromium() {
+    command -v chromium >/dev/null && return 0
+    if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        give_up "Chromium" "not installed, and only root on Debian can install it here"
+        return 0
+    fi
+    echo "tools: installing Chromium"
+    if ! apt_install chromium || ! command -v chromium >/dev/null; then
+        give_up "Chromium" "the package chromium could not be installed"
+    fi
+}
+
 mkdir -p "$tools_dir"
 : >"$log"
 if [[ -z "${HOME:-}" ]]; then
@@ -126,4 +139,5 @@ if [[ -z "${HOME:-}" ]]; then
 fi
 ensure_opa
 ensure_postgres
+ensure_chromium
 [[ $missing -eq 0 || "${CI:-}" != true ]]
