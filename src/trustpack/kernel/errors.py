@@ -6,6 +6,7 @@ Source: design/house-style "Errors". Anything that is not one of these is a bug 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -63,3 +64,10 @@ class NotFound(TrustpackError):
     title = "Not found"
     detail = "There is no such object."
     next_step = "Check the id, and that you are signed in to the right tenant."
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An attempt that was refused and whose receipt must be committed; the caller answers with `error` afterwards."""
+
+    error: TrustpackError
