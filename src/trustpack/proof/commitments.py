@@ -27,9 +27,14 @@ class Disclosure:
 def commitment_to(disclosure: Disclosure) -> str:
     """Return the digest that stands in a payload for a personal value.
 
-    It is SHA-256 over the RFC 8785 bytes of `[domain, salt in hex, path, value]`. Guarantee: pure.
+    It is SHA-256 over `committed_bytes`. Guarantee: pure.
     """
-    return digest_of(canonical_bytes([_DOMAIN, disclosure.salt.hex(), disclosure.path, disclosure.value]))
+    return digest_of(committed_bytes(disclosure))
+
+
+def committed_bytes(disclosure: Disclosure) -> bytes:
+    """Return what a commitment is the digest of: the RFC 8785 bytes of `[domain, salt in hex, path, value]`. Guarantee: pure."""
+    return canonical_bytes([_DOMAIN, disclosure.salt.hex(), disclosure.path, disclosure.value])
 
 
 def opens(disclosure: Disclosure, commitment: str) -> bool:

@@ -8,14 +8,16 @@ import struct
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trustpack.proof.canonical import canonical_bytes, digest_of, digest_of_value
+from trustpack.proof.canonical import canonical_bytes, canonical_object, digest_of, digest_of_value
 
 texts = st.text(st.characters(exclude_categories=("Cs",)))
 # A float from 2^53 on is written like an integer that JSON readers do not hold exactly.
 exact_floats = st.floats(min_value=-(2.0**53) + 1, max_value=2.0**53 - 1)
+plain_names = st.text(st.characters(max_codepoint=0x7F))
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1) | exact_floats | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
@@ -103,6 +105,33 @@ def test_canonical_bytes_read_back_to_the_same_value_and_bytes(value: Any):
     assert canonical_bytes(json.loads(written)) == written
 
 
+@given(value=json_values)
+def test_whatever_can_be_written_fast_has_the_bytes_of_the_slow_way(value: Any):
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@given(value=st.recursive(st.none() | st.integers(-3, 3) | texts, lambda inner: st.dictionaries(plain_names, inner, max_size=4)))
+def test_documents_with_plain_names_have_the_bytes_of_the_slow_way(value: Any):
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("code", [*range(0x20), 0x22, 0x2F, 0x5C, 0x7F, 0x80, 0x2028, 0x2029, 0xFEFF, 0xFFFF, 0x1F600])
+def test_each_character_that_encoders_differ_about_is_written_as_the_rfc_does(code: int):
+    value = {"name": [chr(code), f"a{chr(code)}b"]}
+
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+@given(members=st.dictionaries(texts, json_values, max_size=4))
+def test_an_object_of_values_that_are_written_already_has_the_bytes_of_the_whole(members: dict[str, Any]):
+    assert canonical_object({name: canonical_bytes(value) for name, value in members.items()}) == rfc8785.dumps(members)
+
+
+def test_a_name_without_canonical_form_is_refused():
+    with pytest.raises(ValueError):
+        canonical_object({"\ud800": b"1"})
+
+
 @given(pairs=st.dictionaries(texts, st.integers(0, 9), max_size=6), seed=st.randoms())
 def test_the_order_in_which_keys_were_set_does_not_matter(pairs: dict[str, int], seed: Any):
     shuffled = list(pairs.items())
@@ -124,6 +153,10 @@ def test_the_order_in_which_keys_were_set_does_not_matter(pairs: dict[str, int],
         "\udc00\ud800",
         {"\udfff": 1},
         {1: "a key that is no string"},
+        {None: 1},
+        {"deep": [{"deeper": 2**53}]},
+        {"deep": [{"deeper": float("nan")}]},
+        {"deep": [{"deeper": "\ud800"}]},
         b"bytes",
         {1, 2},
     ],
