@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
+from tests.support.server_process import wait_until
 from tests.support.store import running_cluster
+from tests.support.tenant_rows import insert, made_up_row
 from trustpack.platform.embedded_postgres import Cluster, free_port
 from trustpack.platform.migrations.runner import MigrationFault, migrate, migrations
 
@@ -58,13 +60,6 @@ def schema_of(cluster: Cluster, url: str) -> str:
 def change_history(url: str, statement: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement)  # type: ignore[arg-type]
-
-
-def wait_until(holds: Callable[[], bool], *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_a_fresh_database_gets_every_migration_in_order(database: str):
@@ -166,8 +161,8 @@ def test_a_migration_gives_way_to_a_held_lock_and_succeeds_once_it_is_released(d
         with psycopg.connect(database) as holder:
             holder.execute("LOCK TABLE trustpack.people IN ROW EXCLUSIVE MODE")
             runner.start()
-            wait_until(is_waiting)
-            wait_until(lambda: not is_waiting())
+            wait_until(is_waiting, seconds=60, what="the second run to wait")
+            wait_until(lambda: not is_waiting(), seconds=60, what="the second run to go on")
             gave_way_with = list(applied)
         runner.join(timeout=60)
 
@@ -185,6 +180,55 @@ def test_a_migration_that_fails_leaves_nothing_of_itself(database: str):
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT to_regclass('trustpack.receipts')").fetchone() == (None,)
         assert connection.execute("SELECT max(version) FROM public.trustpack_migrations").fetchone() == (1,)
+
+
+def test_requests_that_were_there_are_listed_under_each_of_their_teams_once(database: str):
+    migrate(database, upto=18)
+    with psycopg.connect(database, row_factory=dict_row) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")  # no trigger asks for a receipt
+        made_up = made_up_row(connection, "high_risk_requests", "tenant-1")
+        insert(connection, "high_risk_requests", {**made_up, "id": "one", "requester_team_ids": ["a", "b", "a"]})
+        insert(connection, "high_risk_requests", {**made_up, "id": "two", "requester_team_ids": []})
+
+    migrate(database)
+
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT tenant_id, team_id, request_id FROM trustpack.request_teams ORDER BY 2").fetchall()
+    assert found == [("tenant-1", "a", "one"), ("tenant-1", "b", "one")]
+
+
+@pytest.mark.parametrize("table", ["high_risk_requests", "quotes"])
+def test_what_was_there_is_found_by_the_roles_that_it_requires(database: str, table: str):
+    migrate(database, upto=19)
+    with psycopg.connect(database, row_factory=dict_row) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")  # no trigger asks for a receipt
+        made_up = made_up_row(connection, table, "tenant-1")
+        insert(connection, table, {**made_up, "id": "one", "required_approvals": ["manager", "finance"]})
+        insert(connection, table, {**made_up, "id": "two", "external_id": "two", "required_approvals": []})
+
+    migrate(database)
+
+    with psycopg.connect(database) as connection:
+        found = connection.execute(f"SELECT id, required_roles FROM trustpack.{table} ORDER BY id").fetchall()  # type: ignore[arg-type]
+    assert found == [("one", "manager finance"), ("two", "")]
+
+
+def test_opportunities_that_were_there_say_who_brought_them_in(database: str):
+    migrate(database, upto=24)
+    with psycopg.connect(database, row_factory=dict_row) as connection:
+        connection.execute("SET LOCAL session_replication_role = replica")  # no trigger asks for a receipt
+        lead = made_up_row(connection, "leads", "tenant-1")
+        insert(connection, "leads", {**lead, "id": "lead_1", "created_by": "usr_1"})
+        insert(connection, "leads", {**lead, "tenant_id": "tenant-2", "id": "lead_1", "created_by": "usr_2"})
+        opportunity = made_up_row(connection, "opportunities", "tenant-1")
+        for tenant in ("tenant-1", "tenant-2"):
+            insert(connection, "opportunities", {**opportunity, "tenant_id": tenant, "id": "opp_1", "lead_id": "lead_1"})
+
+    migrate(database)
+
+    with psycopg.connect(database) as connection:
+        found = connection.execute("SELECT tenant_id, brought_by FROM trustpack.opportunities ORDER BY 1").fetchall()
+    assert found == [("tenant-1", "usr_1"), ("tenant-2", "usr_2")]
 
 
 def test_the_login_roles_have_no_power(cluster: Cluster, fresh_schema: str):
