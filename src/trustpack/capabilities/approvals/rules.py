@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from trustpack.capabilities.approvals.model import Ballot, Quorum, Verdict, Vote, Voter, VoteRefusal
+from trustpack.capabilities.approvals.model import Ballot, Loan, Quorum, Verdict, Vote, Voter, VoteRefusal
 from trustpack.kernel.actor import ActorKind, Role
 
 
@@ -35,12 +35,14 @@ def decide_quorum(required: Sequence[Role], eligible: Mapping[str, frozenset[Rol
 
 
 def usable_roles(voter: Voter, ballot: Ballot) -> frozenset[Role]:
-    """Return the required roles that this person's yes may fill, before any claim to one of them."""
+    """Return the required roles that this person's yes may fill, before any claim to one of them.
+
+    Lent roles count like held ones, but never for somebody who asked for it or had a part in it.
+    """
     if voter.kind != ActorKind.PERSON:
         return frozenset()
-    usable = voter.roles & frozenset(ballot.required)
-    if voter.id == ballot.requester_id:
-        usable &= frozenset(ballot.self_approvable)
+    lent = frozenset[Role]() if voter.id == ballot.requester_id else frozenset(voter.lent)
+    usable = _allowed(voter.id, (voter.roles | lent) & frozenset(ballot.required), ballot)
     if ballot.same_team_leads and not voter.team_ids & ballot.requester_team_ids:
         usable -= {Role.TEAM_LEAD}
     return usable
@@ -54,15 +56,32 @@ def refusal_of(voter: Voter, ballot: Ballot, *, claimed_role: Role | None) -> Vo
     if voter.kind != ActorKind.PERSON:
         return VoteRefusal.NOT_A_PERSON
     usable = usable_roles(voter, ballot)
-    if not usable and voter.id == ballot.requester_id:
+    if not usable and voter.id in {ballot.requester_id, *ballot.barred}:
         return VoteRefusal.SELF_APPROVAL
-    if not voter.roles & frozenset(ballot.required) or (claimed_role is not None and claimed_role not in ballot.required):
+    required_here = (voter.roles | frozenset(voter.lent)) & frozenset(ballot.required)
+    if not required_here or (claimed_role is not None and claimed_role not in ballot.required):
         return VoteRefusal.ROLE_NOT_REQUIRED
     if not usable:
         return VoteRefusal.OTHER_TEAM
     if claimed_role is not None and claimed_role not in usable:
         return VoteRefusal.ROLE_NOT_HELD
     return None
+
+
+def roles_of_vote(
+    voter: Voter, ballot: Ballot, *, claimed_role: Role | None, open_roles: Sequence[Role]
+) -> tuple[frozenset[Role], Loan | None]:
+    """Return the required roles that this person's yes counts for, and the loan by which it does if they are not their own.
+
+    Own roles go before lent ones, and one vote never rests on both: whoever means the lent role claims it. Of several lent roles
+    a vote takes the claimed one, else the first that is still open, so that it always names one delegation.
+    """
+    usable = usable_roles(voter, ballot) & (frozenset(Role) if claimed_role is None else {claimed_role})
+    own = usable & voter.roles
+    if own or not usable:
+        return own, None
+    role = next(role for role in (*open_roles, *ballot.required) if role in usable)
+    return frozenset({role}), voter.lent[role]
 
 
 def standing_votes(votes: Iterable[Vote], ballot: Ballot, voters: Mapping[str, Voter]) -> dict[str, frozenset[Role]]:
@@ -85,9 +104,38 @@ def standing_votes(votes: Iterable[Vote], ballot: Ballot, voters: Mapping[str, V
     return eligible
 
 
+def votes_with_roles_of_their_time(votes: Iterable[Vote], ballot: Ballot) -> dict[str, frozenset[Role]]:
+    """Return, for each person who said yes to the ballot's digest, the required roles that they could fill when they did.
+
+    Whoever left or lost a role since stays counted (research/revops case 27). What the ballot lets the requester and those who
+    had a part fill holds as it is now: a policy that became stricter about that is no laxer to old votes.
+    """
+    return {
+        vote.person_id: _allowed(vote.person_id, frozenset(vote.roles or ()) & frozenset(ballot.required), ballot)
+        for vote in votes
+        if vote.verdict == Verdict.APPROVE and (vote.subject_id, vote.digest) == (ballot.subject_id, ballot.digest)
+    }
+
+
+def is_needed(ballot: Ballot, *, before: Mapping[str, frozenset[Role]], after: Mapping[str, frozenset[Role]]) -> bool:
+    """Say whether a yes would get the case on: it fills a role that is open, or all are filled with it.
+
+    `before` and `after` give for each person who said yes the roles that it may fill, without and with the new one.
+    """
+    quorum = decide_quorum(ballot.required, after)
+    return quorum.is_complete or len(quorum.open) < len(decide_quorum(ballot.required, before).open)
+
+
 def could_still_approve(
     people: Iterable[Voter], ballot: Ballot, *, open_roles: Sequence[Role], voted: frozenset[str]
 ) -> dict[Role, tuple[str, ...]]:
     """Return for each open role the ids of the people who have not voted yet and could fill it."""
     waiting = {person.id: usable_roles(person, ballot) for person in people if person.id not in voted}
     return {role: tuple(sorted(person for person, roles in waiting.items() if role in roles)) for role in open_roles}
+
+
+def _allowed(person_id: str, roles: frozenset[Role], ballot: Ballot) -> frozenset[Role]:
+    """Return which of the roles the ballot lets this person fill."""
+    if person_id == ballot.requester_id:
+        return roles & frozenset(ballot.self_approvable)
+    return frozenset() if person_id in ballot.barred else roles

@@ -8,6 +8,7 @@ from trustpack.capabilities.approvals import store
 from trustpack.capabilities.approvals.model import AlreadyVoted, Vote
 from trustpack.platform.unit_of_work import Transaction
 
+have_voted = store.have_voted
 votes_of = store.votes_of
 
 
