@@ -1,4 +1,7 @@
-"""Build, compare and check the policy bundles: `policies/<name>/*.rego` -> `policies/dist/<name>.{tar.gz,wasm,json}`.
+"""Build, compare and check the policy bundles: Rego below `policies/` -> `policies/dist/<name>.{tar.gz,wasm,json}`.
+
+A directory with a `bundle.json` describes one bundle, of the Rego in it and of the files beside it that bear its name:
+`policies/revops/lead_routing/` is the bundle `revops_lead_routing`, of `policies/revops/lead_routing.rego` and its test.
 
     python tools/build_policies.py                  write policies/dist
     python tools/build_policies.py --check          compare policies/dist with a fresh build; exit 1 on any difference
@@ -29,7 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trustpack.capabilities.policy.adapters.bundle_files import ARCHIVE_MANIFEST, FORMAT, load_bundles
-from trustpack.capabilities.policy.rules import digest_of_sources
+from trustpack.capabilities.policy.rules.documents import digest_of_sources
 from trustpack.proof.canonical import digest_of_value
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -66,15 +69,21 @@ def run_opa(opa: str, *arguments: str, cwd: Path) -> str:
 
 
 def bundle_directories() -> list[Path]:
-    """Return the source directory of every bundle, in the order of their names."""
-    return sorted(path.parent for path in POLICIES.glob("*/bundle.json"))
+    """Return the directory of every bundle, in the order of their names."""
+    return sorted(path.parent for path in POLICIES.glob("**/bundle.json"))
+
+
+def root_of(directory: Path) -> str:
+    """Return the part of the policy tree that a bundle owns; an OPA server refuses bundles whose roots overlap."""
+    return directory.relative_to(POLICIES).as_posix()
 
 
 def sources_of(directory: Path, *, tests: bool) -> dict[str, bytes]:
     """Return the Rego files of a bundle by their path below `policies/`, with or without the tests."""
+    beside = (directory.with_name(f"{directory.name}{suffix}") for suffix in (".rego", "_test.rego"))
     return {
         path.relative_to(POLICIES).as_posix(): path.read_bytes()
-        for path in sorted(directory.rglob("*.rego"))
+        for path in sorted([*directory.glob("*.rego"), *(path for path in beside if path.exists())])
         if tests or not path.name.endswith("_test.rego")
     }
 
@@ -82,19 +91,20 @@ def sources_of(directory: Path, *, tests: bool) -> dict[str, bytes]:
 def build(opa: str, directory: Path) -> dict[str, bytes]:
     """Return the three files of one bundle."""
     about = json.loads((directory / "bundle.json").read_text())
+    name = root_of(directory).replace("/", "_")
     sources = sources_of(directory, tests=False)
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in sources.items()}
     policy_digest = digest_of_sources(digests)
     revision = f"{about['version']}+{policy_digest.removeprefix('sha256:')[:16]}"
     entrypoint = f"{about['package'].replace('.', '/')}/decision"
-    own_manifest = {"revision": revision, "roots": [directory.name], "rego_version": 1}
+    own_manifest = {"revision": revision, "roots": [root_of(directory)], "rego_version": 1}
     archive = gzip_stored(tar({ARCHIVE_MANIFEST: json.dumps(own_manifest, sort_keys=True).encode() + b"\n", **sources}))
     wasm = compile_wasm(opa, sources, entrypoint)
     schema = input_schema(directory)
     parameters = json.loads((directory / "parameters.json").read_text())
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "name": directory.name,
+        "name": name,
         "package": about["package"],
         "entrypoint": entrypoint,
         "revision": revision,
@@ -109,9 +119,9 @@ def build(opa: str, directory: Path) -> dict[str, bytes]:
         "wasm_sha256": hashlib.sha256(wasm).hexdigest(),
     }
     return {
-        f"{directory.name}.tar.gz": archive,
-        f"{directory.name}.wasm": wasm,
-        f"{directory.name}.json": json.dumps(manifest, indent=2).encode() + b"\n",
+        f"{name}.tar.gz": archive,
+        f"{name}.wasm": wasm,
+        f"{name}.json": json.dumps(manifest, indent=2).encode() + b"\n",
     }
 
 
@@ -173,7 +183,7 @@ def lint(opa: str, directory: Path) -> None:
     report = json.loads(run_opa(opa, "test", "--coverage", "--format", "json", *files, cwd=POLICIES))
     if report["coverage"] != FULL_COVERAGE:
         gaps = {name: file["not_covered"] for name, file in report["files"].items() if file.get("not_covered")}
-        raise BuildFailed(f"the tests cover {report['coverage']} % of {directory.name}: {json.dumps(gaps)}")
+        raise BuildFailed(f"the tests cover {report['coverage']} % of {root_of(directory)}: {json.dumps(gaps)}")
 
 
 def compare(files: Mapping[str, bytes]) -> None:

@@ -79,7 +79,8 @@ def call_of(builtin: dict) -> str:
 
 
 def test_dist_holds_nothing_but_the_three_files_of_each_policy():
-    names = sorted(path.parent.name for path in Path(DIST.parent).glob("*/bundle.json"))
+    directories = [path.parent.relative_to(DIST.parent) for path in Path(DIST.parent).rglob("bundle.json")]
+    names = ["_".join(directory.parts) for directory in directories]
 
     assert sorted(path.name for path in DIST.iterdir()) == sorted(
         f"{name}{suffix}" for name in names for suffix in (".json", ".tar.gz", ".wasm")

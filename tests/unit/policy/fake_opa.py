@@ -17,6 +17,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 REVISION = high_risk_bundle().ref.revision
 INPUT = canonical_bytes(whole_input())
 DEADLINE = 0.15
+"""Of a question that nobody is to answer."""
+PATIENCE_SECONDS = 10
+"""The deadline of every other question, however busy the machine is."""
 
 
 def envelope(**changes: Any) -> dict[str, Any]:
@@ -73,7 +76,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def asking(url: str, **options: Any) -> AsyncIterator[OpaServer]:
-    engine = OpaServer([high_risk_bundle()], url=url, **({"deadline_seconds": DEADLINE} | options))
+    engine = OpaServer([high_risk_bundle()], url=url, **({"deadline_seconds": PATIENCE_SECONDS} | options))
     try:
         yield engine
     finally:

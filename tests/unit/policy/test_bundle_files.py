@@ -11,7 +11,8 @@ from tools.build_policies import gzip_stored, tar
 from trustpack.capabilities.policy import load_bundles
 from trustpack.capabilities.policy.adapters.bundle_files import load_bundle, read_archive
 from trustpack.capabilities.policy.model import BundleInvalid, PolicyOutcome
-from trustpack.capabilities.policy.rules import KNOWN_REASON_CODES, failure_code
+from trustpack.capabilities.policy.rules.answers import failure_code
+from trustpack.capabilities.policy.rules.reasons import KNOWN_REASON_CODES
 
 
 @pytest.fixture
@@ -31,12 +32,17 @@ def replace_archive(dist: Path, files: dict[str, bytes]) -> None:
     edit_manifest(dist, archive_sha256=hashlib.sha256(archive).hexdigest())
 
 
-def test_the_committed_bundle_is_intact(dist):
-    (bundle,) = load_bundles(dist)
+def test_the_committed_bundles_are_intact(dist):
+    bundles = load_bundles(dist)
 
-    assert bundle.package == "high_risk.operations"
-    assert bundle.entrypoint == "high_risk/operations/decision"
-    assert bundle.ref.revision.endswith(bundle.ref.policy_digest.removeprefix("sha256:")[:16])
+    assert [(bundle.ref.name, bundle.package) for bundle in bundles] == [
+        ("high_risk", "high_risk.operations"),
+        ("revops_discount_approvals", "revops.discount_approvals"),
+        ("revops_lead_routing", "revops.lead_routing"),
+    ]
+    for bundle in bundles:
+        assert bundle.entrypoint == f"{bundle.package.replace('.', '/')}/decision"
+        assert bundle.ref.revision.endswith(bundle.ref.policy_digest.removeprefix("sha256:")[:16])
 
 
 @pytest.mark.policy_case(8)
@@ -144,9 +150,9 @@ def test_a_directory_without_bundles_is_refused(tmp_path):
 
 
 def test_every_reason_of_the_policies_and_every_failure_has_a_sentence_and_no_sentence_is_left_over():
-    texts = [path.read_text() for path in DIST.parent.glob("*/*.rego") if not path.name.endswith("_test.rego")]
+    texts = [path.read_text() for path in DIST.parent.rglob("*.rego") if not path.name.endswith("_test.rego")]
     annotated = {code for text in texts for code in re.findall(r"^#   reason: (\w+)$", text, re.MULTILINE)}
-    given = {code for text in texts for code in re.findall(r'^reasons contains \{"code": "(\w+)"', text, re.MULTILINE)}
+    given = {code for text in texts for code in re.findall(r'^reasons contains \{\s*"code": "(\w+)"', text, re.MULTILINE)}
     failures = {failure_code(outcome) for outcome in PolicyOutcome if outcome.value.startswith("policy.")}
 
     assert annotated == given

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from tests.unit.policy.builders import FixedClock, decision_request, high_risk_bundle, high_risk_input
-from tests.unit.policy.fake_opa import asking, envelope, read_request, response, serving
+from tests.unit.policy.fake_opa import DEADLINE, asking, envelope, read_request, response, serving
 from trustpack.capabilities.policy import PolicyGate, PolicyOutcome
 
 DECISIONS = 1_000
@@ -24,7 +24,7 @@ async def test_a_question_that_met_its_deadline_is_not_asked_again():
         while await read_request(reader):
             asked += 1
 
-    async with serving(never_answers) as url, asking(url) as engine:
+    async with serving(never_answers) as url, asking(url, deadline_seconds=DEADLINE) as engine:
         gate = PolicyGate(engine, bundles=[high_risk_bundle()], clock=FixedClock())
         decision = await gate.evaluate(decision_request())
 

@@ -1,6 +1,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -31,6 +32,11 @@ from trustpack.capabilities.policy.model import (
 from trustpack.proof.canonical import canonical_bytes, digest_of, digest_of_value
 
 
+class MovedClock:
+    def now(self) -> datetime:
+        return NOW - timedelta(days=9)
+
+
 def gate(engine: ScriptedEngine | None = None) -> PolicyGate:
     return PolicyGate(engine or ScriptedEngine(), bundles=[high_risk_bundle()], clock=FixedClock())
 
@@ -52,6 +58,17 @@ async def test_an_allow_of_the_engine_becomes_an_allow_with_everything_that_led_
     assert decision.decided_at == NOW
     assert decision.duration_us >= 0
     assert decision.is_billable
+
+
+async def test_a_gate_dated_by_another_clock_asks_the_same_engine_and_dates_its_decisions_by_that_clock():
+    engine = ScriptedEngine()
+    here = gate(engine)
+
+    then = await here.dated_by(MovedClock()).evaluate(decision_request())
+    now = await here.evaluate(decision_request())
+
+    assert (then.decided_at, now.decided_at) == (NOW - timedelta(days=9), NOW)
+    assert (then.input, then.policy_digest, len(engine.asked)) == (now.input, now.policy_digest, 2)
 
 
 async def test_a_deny_of_the_engine_keeps_its_reasons_and_is_billable():

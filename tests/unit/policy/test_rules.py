@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from tests.unit.policy.builders import ALLOW, PARAMETERS, high_risk_bundle, whole_input
 from trustpack.capabilities.policy.model import InputRejected, MalformedDecision, ParametersInvalid, Reason
-from trustpack.capabilities.policy.rules import (
-    KNOWN_REASON_CODES,
+from trustpack.capabilities.policy.rules.answers import read_answer
+from trustpack.capabilities.policy.rules.documents import (
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
     check_input,
@@ -14,10 +14,9 @@ from trustpack.capabilities.policy.rules import (
     digest_of_sources,
     merge_parameters,
     parse_json,
-    read_answer,
-    reason_text,
     require_json_limits,
 )
+from trustpack.capabilities.policy.rules.reasons import KNOWN_REASON_CODES, reason_text
 from trustpack.kernel.actor import Role
 from trustpack.proof.canonical import canonical_bytes
 

@@ -21,8 +21,9 @@ from trustpack.capabilities.policy.model import (
     PolicyOutcome,
     Reason,
 )
+from trustpack.capabilities.policy.pages import DecisionShown, listed, shown_decision
 from trustpack.capabilities.policy.ports import PolicyEngine
-from trustpack.capabilities.policy.rules import denial_of, present_decision, present_reasons
+from trustpack.capabilities.policy.rules.answers import denial_of, present_decision, present_reasons
 from trustpack.capabilities.policy.service import PolicyGate, decision_ids_of, decisions_of, find_decision, record_decision
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Decision",
     "DecisionMode",
     "DecisionRequest",
+    "DecisionShown",
     "EmbeddedEngine",
     "EngineIdentity",
     "OpaServer",
@@ -45,8 +47,10 @@ __all__ = [
     "decisions_of",
     "denial_of",
     "find_decision",
+    "listed",
     "load_bundles",
     "present_decision",
     "present_reasons",
     "record_decision",
+    "shown_decision",
 ]

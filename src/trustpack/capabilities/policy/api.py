@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from trustpack.capabilities.directory import SignedIn
-from trustpack.capabilities.policy.rules import present_decision
+from trustpack.capabilities.policy.rules.answers import present_decision
 from trustpack.capabilities.policy.service import decisions_of, find_decision
 from trustpack.kernel.actor import Actor
 from trustpack.platform.unit_of_work import Transaction, UnitOfWork

@@ -27,14 +27,13 @@ from trustpack.capabilities.policy.model import (
     Reason,
 )
 from trustpack.capabilities.policy.ports import PolicyEngine
-from trustpack.capabilities.policy.rules import (
+from trustpack.capabilities.policy.rules.answers import failure_code, read_answer
+from trustpack.capabilities.policy.rules.documents import (
     MAX_JSON_BYTES,
     check_input,
     check_parameters,
     compile_schema,
-    failure_code,
     merge_parameters,
-    read_answer,
     require_json_limits,
 )
 from trustpack.kernel.clock import Clock
@@ -81,6 +80,7 @@ class PolicyGate:
         if any(engine.bundle(bundle.package) != bundle.ref for bundle in bundles):
             raise BundleMismatch("the engine was made from other bundles")
         self._engine = engine
+        self._bundles = bundles
         self._clock = clock
         self._schemas = {
             bundle.package: _Schemas(
@@ -93,6 +93,10 @@ class PolicyGate:
     def engine(self) -> PolicyEngine:
         """Return the engine, for readiness checks and shutdown."""
         return self._engine
+
+    def dated_by(self, clock: Clock) -> PolicyGate:
+        """Return a gate on the same engine whose decisions bear the time of another clock."""
+        return PolicyGate(self._engine, bundles=self._bundles, clock=clock)
 
     def parameters_for(self, package: str, *, override: JsonObject | None = None) -> JsonObject:
         """Return the parameters of a package: its defaults under a tenant's override, validated.
@@ -218,6 +222,6 @@ async def find_decision(transaction: Transaction, decision_id: str) -> Decision:
     return decision
 
 
-async def decisions_of(transaction: Transaction, subject_id: str) -> tuple[Decision, ...]:
-    """Return the decisions about a subject, oldest first."""
-    return await store.select_decisions_of(transaction, subject_id)
+async def decisions_of(transaction: Transaction, *subject_ids: str) -> tuple[Decision, ...]:
+    """Return the decisions about the given subjects: subject after subject, each one's oldest first."""
+    return await store.select_decisions_of(transaction, subject_ids)

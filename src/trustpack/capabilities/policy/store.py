@@ -32,13 +32,13 @@ FROM trustpack.policy_decisions
 WHERE tenant_id = %(tenant_id)s AND id = %(id)s
 """
 
-_SELECT_OF_SUBJECT: Final = """
+_SELECT_OF_SUBJECTS: Final = """
 SELECT tenant_id, id, subject_id, subject_version, package, mode, allowed, outcome, reasons, required_approvals,
     self_approvable, input, input_digest, result, bundle_revision, policy_digest, parameters_digest, schema_digest,
     engine_name, engine_version, duration_us, decided_at
 FROM trustpack.policy_decisions
-WHERE tenant_id = %(tenant_id)s AND subject_id = %(subject_id)s
-ORDER BY decided_at, id
+WHERE tenant_id = %(tenant_id)s AND subject_id = ANY(%(subject_ids)s)
+ORDER BY array_position(%(subject_ids)s::text[], subject_id), decided_at, id
 """
 
 
@@ -79,9 +79,10 @@ async def select_decision(transaction: Transaction, decision_id: str) -> Decisio
     return None if row is None else _to_decision(row)
 
 
-async def select_decisions_of(transaction: Transaction, subject_id: str) -> tuple[Decision, ...]:
-    """Return the decisions about one subject, oldest first."""
-    rows = await transaction.fetch_all(_SELECT_OF_SUBJECT, {"tenant_id": transaction.tenant_id, "subject_id": subject_id})
+async def select_decisions_of(transaction: Transaction, subject_ids: Sequence[str]) -> tuple[Decision, ...]:
+    """Return the decisions about several subjects: subject after subject, each one's oldest first."""
+    parameters = {"tenant_id": transaction.tenant_id, "subject_ids": list(subject_ids)}
+    rows = await transaction.fetch_all(_SELECT_OF_SUBJECTS, parameters)
     return tuple(_to_decision(row) for row in rows)
 
 

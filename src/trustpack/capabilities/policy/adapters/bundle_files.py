@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trustpack.capabilities.policy.model import BundleInvalid, BundleRef, InputRejected, ParametersInvalid, PolicyBundle
-from trustpack.capabilities.policy.rules import check_parameters, compile_schema, digest_of_sources, parse_json
+from trustpack.capabilities.policy.rules.documents import check_parameters, compile_schema, digest_of_sources, parse_json
 from trustpack.proof.canonical import digest_of_value
 
 FORMAT: Final = "trustpack-policy-bundle/v1"

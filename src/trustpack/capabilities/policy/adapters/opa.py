@@ -26,7 +26,7 @@ from trustpack.capabilities.policy.model import (
     PolicyEvaluationError,
     PolicyUndefined,
 )
-from trustpack.capabilities.policy.rules import MAX_JSON_BYTES, parse_json
+from trustpack.capabilities.policy.rules.documents import MAX_JSON_BYTES, parse_json
 from trustpack.kernel.json_types import JsonValue
 from trustpack.platform.system_clock import monotonic_seconds
 
