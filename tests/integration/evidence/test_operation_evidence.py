@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
-import psycopg
 import pytest
 import rfc8785
-from psycopg import sql
 
 from tests.support.cases import STATES, case_in, settle
 from tests.support.clock import MovableClock
+from tests.support.store import held_table, somebody_waits_for
 from tests.support.world import World
 from tests.support.worlds import ScriptedWorld, scripted_world
 from trustpack.app.bootstrap import Container
 from trustpack.capabilities.operations.service.voting import approve
 from trustpack.kernel.actor import Actor
-from trustpack.platform.database import store_logins
+from trustpack.proof.bundle import check_bundle
 from trustpack.proof.commitments import Disclosure, opens
 from trustpack.proof.receipt_chain import check_chain
 
@@ -33,16 +31,6 @@ async def scripted(container: Container, clock: MovableClock) -> AsyncIterator[S
     """A fresh tenant on a scripted target."""
     async with scripted_world(container, clock, execute_wait_seconds=1) as world:
         yield world
-
-
-@contextmanager
-def held_table(world: World, table: str) -> Iterator[None]:
-    """Let nobody read a table for a while."""
-    owner = store_logins(world.container.settings).owner
-    assert owner is not None
-    with psycopg.connect(owner) as connection:
-        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier("trustpack", table)))
-        yield
 
 
 async def bundle_bytes(world: World, request_id: str, handle: str = "user-auditor") -> bytes:
@@ -68,10 +56,12 @@ async def test_a_case_in_any_state_has_whole_evidence(scripted: ScriptedWorld, s
     request_id = await case_in(scripted, status, release)
     live = await scripted.read(request_id)
 
-    bundle = await bundle_of(scripted, request_id)
+    content = await bundle_bytes(scripted, request_id)
 
     release.set()
     await settle(scripted, request_id)
+    bundle = json.loads(content)
+    assert check_bundle(content) == ()
     assert set(bundle) == {"manifest", *SECTIONS}
     assert (bundle["request"]["id"], bundle["request"]["status"]) == (request_id, status)
     assert [decision["id"] for decision in bundle["decisions"]] == live["decisions"]
@@ -219,14 +209,13 @@ async def test_evidence_reads_one_moment_although_the_case_moves_meanwhile(scrip
     actor = Actor(
         tenant_id=scripted.tenant_id, id=lead.id, kind=lead.kind, handle=lead.handle, account_id="acc_1", roles=lead.roles
     )
-    with held_table(scripted, "executions"):
+    with held_table(scripted.container.settings, "executions"):
         # The bundle has read the request when it comes to the table that is held; a vote does not need that table.
         reading = asyncio.create_task(bundle_of(scripted, request["id"]))
-        finished, _ = await asyncio.wait({reading}, timeout=0.5)
+        await somebody_waits_for(scripted.container.settings, "executions")
         async with scripted.container.unit_of_work.transaction(scripted.tenant_id) as tx:
             await approve(tx, scripted.container.operations, actor, request["id"], digest=None, comment=None, role=None)
 
     bundle = await reading
 
-    assert not finished
     assert (bundle["request"]["version"], len(bundle["receipts"]), len(bundle["approvals"])) == (1, 1, 0)

@@ -3,6 +3,6 @@
 Owns: the bundle's form and its manifest. Does not own: the case, its decisions or its receipts, which it only reads.
 """
 
-from trustpack.capabilities.evidence.service import operation_bundle
+from trustpack.capabilities.evidence.service import deal_bundle, operation_bundle
 
-__all__ = ["operation_bundle"]
+__all__ = ["deal_bundle", "operation_bundle"]

@@ -4,24 +4,36 @@ Owns: receipts and their chain, the disclosures that open their commitments, the
 Does not own: what a subject is, whether a transition is allowed, or when it happens.
 """
 
-from trustpack.capabilities.ledger.model import Receipt, Transition
+from trustpack.capabilities.ledger.model import History, Receipt, Transition
+from trustpack.capabilities.ledger.pages import EvidenceShown, FileShown, evidence_file, evidence_of
+from trustpack.capabilities.ledger.rules import actors_of
 from trustpack.capabilities.ledger.service import (
+    changes_since,
     count_receipts,
     disclosed_items,
     disclosed_values,
     disclosures_of,
+    history_of,
     present_receipt,
     receipts_of,
     record,
 )
 
 __all__ = [
+    "EvidenceShown",
+    "FileShown",
+    "History",
     "Receipt",
     "Transition",
+    "actors_of",
+    "changes_since",
     "count_receipts",
     "disclosed_items",
     "disclosed_values",
     "disclosures_of",
+    "evidence_file",
+    "evidence_of",
+    "history_of",
     "present_receipt",
     "receipts_of",
     "record",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from trustpack.kernel.actor import Actor
 from trustpack.kernel.json_types import JsonObject, JsonValue
+from trustpack.proof.commitments import Disclosure
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +40,17 @@ class Receipt:
     body: bytes
     digest: str
     prev_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The receipts of one subject in order, what opens their commitments by receipt, and the version that the subject has."""
+
+    subject_id: str
+    version: int
+    receipts: tuple[Receipt, ...]
+    disclosures: Mapping[str, tuple[Disclosure, ...]]
+
+    def opened(self, receipt_id: str) -> dict[str, JsonValue]:
+        """Return what people wrote in one receipt, by field; what was erased is left out."""
+        return {entry.path: entry.value for entry in self.disclosures.get(receipt_id, ())}

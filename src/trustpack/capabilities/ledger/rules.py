@@ -1,14 +1,19 @@
-"""Build the bytes of a receipt from a transition. Guarantee: pure."""
+"""Build the bytes of a receipt from a transition, and check receipts that were stored. Guarantee: pure."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
-from trustpack.capabilities.ledger.model import Receipt, Transition
+from trustpack.capabilities.ledger.model import History, Receipt, Transition
 from trustpack.kernel.clock import format_time
 from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.proof.canonical import canonical_bytes, digest_of
-from trustpack.proof.commitments import Disclosure, commitment_to
+from trustpack.proof.commitments import Disclosure, commitment_to, opens
+from trustpack.proof.receipt_chain import ChainFault, check_chain
 
 RECEIPT_FORMAT = "trustpack/receipt/v1"
 
@@ -50,3 +55,46 @@ def build_receipt(
         digest=digest_of(body),
         prev_hash=prev_hash,
     )
+
+
+def check_history(history: History) -> tuple[ChainFault, ...]:
+    """Return every fault of a subject's receipts, each with its place; an empty answer means that all of them stand.
+
+    Beside those of `check_chain`: `wrong_digest` where what is stored beside a body is not what the body says or has as its
+    digest, and `wrong_disclosure` where what people wrote does not open the commitment that stands for it.
+    """
+    bodies = [receipt.body for receipt in history.receipts]
+    faults = check_chain(bodies, subject_id=history.subject_id, expected_count=history.version)
+    unreadable = {fault.seq for fault in faults if fault.code == "unreadable"}
+    own = (
+        ChainFault(code, place)
+        for place, receipt in enumerate(history.receipts, start=1)
+        if place not in unreadable
+        for code in _faults_of(receipt, history.disclosures.get(receipt.id, ()))
+    )
+    return (*faults, *own)
+
+
+def actors_of(history: History) -> list[str]:
+    """Return who did what is recorded, by id; receipts that cannot be read are left out."""
+    found = []
+    for receipt in history.receipts:
+        with suppress(KeyError, TypeError, ValueError):
+            found.append(str(json.loads(receipt.body)["actor"]["id"]))
+    return found
+
+
+def _faults_of(receipt: Receipt, disclosures: tuple[Disclosure, ...]) -> Iterator[str]:
+    body: dict[str, Any] = json.loads(receipt.body)
+    stored = (receipt.id, receipt.seq, receipt.action, receipt.state, receipt.prev_hash, receipt.digest)
+    said = tuple(body.get(name) for name in ("id", "seq", "action", "state", "prev_hash"))
+    if stored != (*said, digest_of(receipt.body)):
+        yield "wrong_digest"
+    payload = body.get("payload")
+    if not all(_opens(entry, payload) for entry in disclosures):
+        yield "wrong_disclosure"
+
+
+def _opens(entry: Disclosure, payload: object) -> bool:
+    committed = payload.get(entry.path) if isinstance(payload, Mapping) else None
+    return isinstance(committed, Mapping) and opens(entry, str(committed.get("commitment")))

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 from trustpack.capabilities.ledger import store
-from trustpack.capabilities.ledger.model import Receipt, Transition
+from trustpack.capabilities.ledger.model import History, Receipt, Transition
 from trustpack.capabilities.ledger.rules import build_receipt
 from trustpack.platform.telemetry import metrics
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.proof.canonical import digest_of_value
 from trustpack.proof.commitments import SALT_BYTES, Disclosure
 
+changes_since = store.changes_since
 count_receipts = store.count_receipts
 disclosed_items = store.disclosed_items
 disclosed_values = store.disclosed_values
@@ -43,6 +44,12 @@ async def record(tx: Transaction, transition: Transition) -> Receipt:
         await store.insert_disclosures(tx, receipt_id=receipt.id, disclosures=disclosures)
     metrics.TRANSITIONS.labels(kind=transition.subject_kind, action=transition.action).inc()
     return receipt
+
+
+async def history_of(tx: Transaction, subject_id: str, *, version: int) -> History:
+    """Return all receipts of a subject with what opens them; `version` is the one that the subject is known to have."""
+    receipts = await store.receipts_of(tx, subject_id)
+    return History(subject_id, version, receipts, await store.disclosures_of(tx, subject_id))
 
 
 def present_receipt(receipt: Receipt, *, handles: dict[str, str]) -> dict[str, Any]:
