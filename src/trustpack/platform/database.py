@@ -7,8 +7,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from psycopg import AsyncConnection, conninfo
+from psycopg import AsyncConnection, ProgrammingError, conninfo
+from psycopg.pq import PipelineStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
@@ -28,6 +30,8 @@ POOL_TIMEOUT_SECONDS = 10.0
 _SESSION_OPTIONS = (
     # A request that waits longer than this for a lock has met a stuck transaction: better a clear 503 than a pile-up.
     "-c lock_timeout=5s -c statement_timeout=15s -c idle_in_transaction_session_timeout=30s -c timezone=UTC"
+    # Each statement reads a few rows along an index: starting workers or compiling for it would take longer than reading them.
+    " -c max_parallel_workers_per_gather=0 -c jit=off"
 )
 # A vanished machine must not keep its locks for hours (research/stack section 2.3).
 _KEEPALIVE = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
@@ -51,9 +55,13 @@ class StoreLogins:
     system: str
 
 
+_STORE_OPTIONS: Final = ("shared_buffers=256MB", "wal_buffers=64MB", "max_wal_size=4GB")
+"""More of what is read again and again stays in memory; writers wait neither for room in the log nor for checkpoints."""
+
+
 def embedded_cluster(settings: Settings) -> Cluster:
     """Return the cluster that stands in for a server when no URL is set."""
-    return Cluster(settings.data_dir.resolve() / "store")
+    return Cluster(settings.data_dir.resolve() / "store", options=_STORE_OPTIONS)
 
 
 def store_logins(settings: Settings) -> StoreLogins:
@@ -90,9 +98,19 @@ async def open_pool(url: str, *, size: int) -> Pool:
         timeout=POOL_TIMEOUT_SECONDS,
         open=False,
         check=None,
+        reset=_require_no_pipeline,
     )
     await pool.open(wait=True, timeout=POOL_TIMEOUT_SECONDS)
     return pool
+
+
+async def _require_no_pipeline(connection: AsyncConnection[DictRow]) -> None:
+    """Have the pool discard a connection whose pipeline did not end, as when it was cancelled while it began.
+
+    Whatever is done on it next would keep its locks until somebody uses it again.
+    """
+    if connection.info.pipeline_status != PipelineStatus.OFF:
+        raise ProgrammingError("the connection came back with an open pipeline")
 
 
 async def require_powerless(pool: Pool) -> None:

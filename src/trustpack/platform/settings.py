@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -12,6 +14,8 @@ from trustpack.kernel.errors import ErrorKind, TrustpackError
 
 _PREFIX = "trustpack_"
 _HIGHEST_PORT = 65_535
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", re.ASCII)
+_IP_ADDRESS = re.compile(r"[0-9.]+|.*:.*")
 
 
 class UnknownSetting(TrustpackError):
@@ -43,8 +47,25 @@ def _checked_address(address: str) -> str:
     return address
 
 
+def _checked_public_url(url: str) -> str:
+    parts = urlsplit(url)
+    is_name = bool(parts.hostname) and not _IP_ADDRESS.fullmatch(parts.hostname or "")
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname == "localhost")
+    if not (is_name and is_safe) or url.lower() != f"{parts.scheme}://{parts.netloc}".lower() or "@" in url:
+        raise ValueError("a public URL is https:// and a name, or http://localhost, with a port if need be and without a path")
+    return url.lower()
+
+
+def _checked_host_names(names: str) -> str:
+    if not all(_HOST_NAME.fullmatch(name.strip()) for name in names.split(",") if names):
+        raise ValueError("trusted hosts are names or addresses separated by commas, without a scheme, a port or brackets")
+    return names
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Address = Annotated[str, AfterValidator(_checked_address)]
+PublicUrl = Annotated[str, AfterValidator(_checked_public_url)]
+HostNames = Annotated[str, AfterValidator(_checked_host_names)]
 
 
 class Settings(BaseSettings):
@@ -75,6 +96,17 @@ class Settings(BaseSettings):
     policy_deadline_ms: int = Field(
         150, ge=5, le=5000, description="Total time that one policy answer may take, in milliseconds."
     )
+    public_url: PublicUrl | None = Field(
+        None,
+        description="Under which address people open the console, without a path. Passkeys are bound to its name, so it has one: "
+        "`localhost` or a domain, and `https` for anything but `localhost`. Empty: `http://localhost` and the port of `LISTEN`.",
+    )
+    trusted_hosts: HostNames = Field(
+        "",
+        description="Names, separated by commas and without a port, under which the console's pages answer besides that of "
+        "`PUBLIC_URL`; a console on `localhost` and a demo answer to `localhost`, `127.0.0.1` and `::1` anyway. The API answers "
+        "to every name.",
+    )
     listen: Address = Field(
         "127.0.0.1:8000", description="Address and port that `serve` binds to, as `host:port`; port 0 picks a free one."
     )
@@ -82,6 +114,12 @@ class Settings(BaseSettings):
     approval_window_seconds: int = Field(86_400, ge=1, description="How long a request waits for its approvals (24 h).")
     approval_use_by_seconds: int = Field(
         3_600, ge=1, description="How long an approved request may wait for its execution (1 h)."
+    )
+    quote_approval_window_seconds: int = Field(
+        14 * 86_400, ge=1, description="How long a submitted quote waits for its approvals (14 days)."
+    )
+    quote_use_by_seconds: int = Field(
+        30 * 86_400, ge=1, description="How long an approved quote may wait for its activation (30 days)."
     )
     approval_digest_required: bool = Field(False, description="Refuse a vote that does not name the digest that was shown.")
     team_lead_same_team: bool = Field(False, description="A team lead approves only for people of a common team.")
@@ -106,21 +144,47 @@ class Settings(BaseSettings):
     )
     token_request_burst: int = Field(200, ge=1, description="Requests that one token may send at once before the rate applies.")
     failed_sign_ins_per_minute: float = Field(
-        10.0, ge=0, allow_inf_nan=False, description="Failed sign-ins of one client address in the long run; 0: no limit."
+        10.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Failed sign-ins of one client address, or of one name, in the long run; 0: no limit.",
     )
     forwarded_allow_ips: str = Field(
         "",
         description="Addresses of reverse proxies, separated by commas, whose `X-Forwarded-For` names the client. Such a proxy "
         "must overwrite what its caller sent. Empty: the client is whoever connects.",
     )
-    failed_sign_in_burst: int = Field(20, ge=1, description="Failed sign-ins of one client address before the rate applies.")
+    failed_sign_in_burst: int = Field(
+        20, ge=1, description="Failed sign-ins of one client address, or of one name, before the rate applies."
+    )
+    password_sign_in: bool = Field(False, description="Let people sign in by name and password, besides passkeys.")
+    demo_sign_in: bool = Field(
+        False,
+        description="Let anybody sign in as anybody by one click. Refused with a store that holds a tenant not marked as demo.",
+    )
+    session_idle_seconds: int = Field(1_800, ge=120, description="How long a session lasts when it is left alone (30 min).")
+    session_absolute_seconds: int = Field(43_200, ge=300, description="How long a session lasts at most (12 h).")
+    recent_sign_in_seconds: int = Field(
+        600, ge=1, description="For how long after a sign-in somebody may decide, execute or see credentials (10 min)."
+    )
     request_receive_seconds: Seconds = Field(10.0, description="How long a client may take to send one request, head and body.")
     response_send_seconds: Seconds = Field(30.0, description="How long an answer may wait for a client that does not read it.")
     keep_alive_seconds: int = Field(5, ge=1, description="How long a connection may stay open between two requests.")
     max_connections: int = Field(
         500, ge=1, description="Open connections of one process; beyond it the one that has waited longest for its client goes."
     )
+    max_streams: int = Field(
+        250, ge=1, description="Open pages of one process that refresh themselves; each holds one of `MAX_CONNECTIONS`."
+    )
+    developer_pages: bool = Field(
+        False, description="Serve `/switchboard/components`, which shows each part of a page in every state."
+    )
     shutdown_grace_seconds: Seconds = Field(10.0, description="How long running requests and jobs may finish after SIGTERM.")
+
+    @property
+    def console_url(self) -> str:
+        """The address under which people open the console."""
+        return self.public_url or f"http://localhost:{split_address(self.listen)[1]}"
 
     @classmethod
     def settings_customise_sources(

@@ -6,9 +6,9 @@ and its failure shows at a later statement, at `flush`, or at the commit; nothin
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString, TypeAlias
 
@@ -26,12 +26,16 @@ Parameters: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """An open transaction of one tenant. `now` is fixed for its whole length, so one transition has one time."""
+    """An open transaction of one tenant. `now` is fixed for its whole length, so one transition has one time.
+
+    `answers` are kept by a snapshot alone, where the same question cannot have another answer.
+    """
 
     tenant_id: str
     now: datetime
     ids: IdSource
     connection: AsyncConnection[DictRow]
+    answers: dict[Hashable, Sequence[DictRow]] | None = None
 
     def new_id(self, prefix: str) -> str:
         """Return a fresh id such as `hro_...`."""
@@ -39,8 +43,8 @@ class Transaction:
 
     async def fetch_one(self, query: LiteralString, parameters: Parameters) -> DictRow | None:
         """Return the first row as a mapping, or None."""
-        cursor = await self.connection.execute(query, parameters)
-        return await cursor.fetchone()
+        rows = await self.fetch_all(query, parameters)
+        return rows[0] if rows else None
 
     async def fetch_all(self, query: LiteralString, parameters: Parameters, *, plan_anew: bool = False) -> Sequence[DictRow]:
         """Return every row as a mapping.
@@ -48,8 +52,12 @@ class Transaction:
         With `plan_anew` the plan is made for these very parameters: one that has to serve for all of them can use no index for
         a filter that may be absent.
         """
-        cursor = await self.connection.execute(query, parameters, prepare=False if plan_anew else None)
-        return await cursor.fetchall()
+        if self.answers is None:
+            return await self._ask(query, parameters, plan_anew=plan_anew)
+        question = _question(query, parameters)
+        if question not in self.answers:
+            self.answers[question] = await self._ask(query, parameters, plan_anew=plan_anew)
+        return [row.copy() for row in self.answers[question]]  # whoever asks may take the rows apart
 
     async def write(self, query: LiteralString, parameters: Parameters) -> None:
         """Queue a statement whose result nobody needs; a failure shows at a later statement, at `flush` or at the commit."""
@@ -59,6 +67,16 @@ class Transaction:
         """Wait until every queued statement has succeeded; raise the error of the first that did not."""
         cursor = await self.connection.execute("SELECT 1")
         await cursor.fetchone()
+
+    async def _ask(self, query: LiteralString, parameters: Parameters, *, plan_anew: bool) -> Sequence[DictRow]:
+        cursor = await self.connection.execute(query, parameters, prepare=False if plan_anew else None)
+        return await cursor.fetchall()
+
+
+def _question(query: str, parameters: Parameters) -> Hashable:
+    """Return what tells one question from another; by type too: to Python `True` equals 1."""
+    values = ((type(value), tuple(value) if isinstance(value, list) else value) for value in parameters.values())
+    return (query, *parameters, *values)
 
 
 class UnitOfWork:
@@ -87,16 +105,18 @@ class UnitOfWork:
             return await cursor.fetchone()
 
     @asynccontextmanager
-    async def transaction(self, tenant_id: str, *, consistent: bool = False) -> AsyncIterator[Transaction]:
+    async def transaction(
+        self, tenant_id: str, *, consistent: bool = False, pipelined: bool = True
+    ) -> AsyncIterator[Transaction]:
         """Open a transaction that sees and changes this tenant's rows only; commit at the end, roll back on any exception.
 
         Row-level security reads `trustpack.tenant`, set here for the length of the transaction. A refused attempt that must
         leave a receipt is returned as a value by the use case and answered by its caller after this block. With `consistent`
-        every read sees the same moment; meant for reading only.
+        every read sees the same moment; meant for reading only. `COPY` cannot travel in a pipeline, so it needs `pipelined` off.
         """
         async with self._pool.connection() as connection:
             try:
-                async with connection.pipeline():
+                async with connection.pipeline() if pipelined else nullcontext():
                     await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if consistent else "BEGIN")
                     await connection.execute(
                         sql.SQL("SET LOCAL trustpack.tenant = {}").format(sql.Literal(tenant_id)), prepare=False
@@ -107,3 +127,13 @@ class UnitOfWork:
                 if connection.info.transaction_status != TransactionStatus.IDLE and not connection.closed:
                     await connection.rollback()
                 raise
+
+    @asynccontextmanager
+    async def snapshot(self, tenant_id: str) -> AsyncIterator[Transaction]:
+        """Open a transaction for one look: it sees one moment, changes nothing, and sends the same question once.
+
+        So the parts of a page need not hand each other what they have read. Answers are kept until the end: it is not meant for
+        going through whole lists.
+        """
+        async with self.transaction(tenant_id, consistent=True) as tx:
+            yield replace(tx, answers={})

@@ -21,7 +21,7 @@ from trustpack.platform.embedded_postgres import Cluster, EmbeddedPostgresError,
 
 def await_end(process: int) -> None:
     """Wait until a killed process has stopped running; its parent need not have collected it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.clock import MovableClock
+from tests.support.deals import LEAD, Deals, selling
 from tests.support.hostile_bodies import Hostile, hostile_bodies
 from tests.support.hostile_heads import (
     HOSTILE_IDS,
@@ -24,6 +26,7 @@ from tests.support.hostile_heads import (
     WRONG_KEYS,
     WRONG_QUERIES,
 )
+from tests.support.matrix import filled
 from tests.support.store import as_owner
 from tests.support.world import World, request_body
 from tests.support.worlds import ScriptedWorld, scripted_world
@@ -31,8 +34,25 @@ from trustpack.app.bootstrap import Container
 from trustpack.app.http import build_app
 
 REQUESTS = "/high-risk-ops/requests"
+QUOTES = "/revops/quotes"
 PROBLEM = "application/problem+json"
-# Every route that reads a body, with one that it accepts, who sends it, and in which state the request then is.
+TERMS: Mapping[str, Any] = {
+    "currency": "USD",
+    "amount": "100000.00",
+    "discount_percent": "30",
+    "valid_until": "{last_day}",
+    "term_months": 12,
+    "payment_days": 30,
+    "start_date": "{first_day}",
+}
+DELEGATION: Mapping[str, Any] = {
+    "role": "manager",
+    "to": "user-engineer",
+    "from_date": "{first_day}",
+    "until_date": "{last_day}",
+    "reason": "Away.",
+}
+# Every route that reads a body, with one that it accepts, who sends it, and in which state the request or quote then is.
 VALID: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
     REQUESTS: (request_body(), "user-engineer", ""),
     f"{REQUESTS}/preview": (request_body(), "user-engineer", ""),
@@ -41,8 +61,15 @@ VALID: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
     f"{REQUESTS}/{{request_id}}/cancel": ({"reason": "Solved."}, "user-engineer", "pending"),
     f"{REQUESTS}/{{request_id}}/credentials": ({"rotate": False}, "user-engineer", "active"),
     f"{REQUESTS}/{{request_id}}/revert": ({"reason": "Done."}, "user-engineer", "active"),
+    "/revops/leads": (LEAD | {"email": "hostile@acme.com", "source": "fair"}, "user-ae", ""),
+    "/revops/delegations": (DELEGATION, "user-manager", ""),
+    QUOTES: ({**TERMS, "opportunity_id": "{opportunity}", "title": "Renewal"}, "user-ae", ""),
+    f"{QUOTES}/{{quote_id}}": ({"terms": TERMS, "title": "Renewal"}, "user-ae", "draft"),
+    f"{QUOTES}/{{quote_id}}/approve": ({"comment": "I have seen it."}, "user-manager", "pending_approval"),
+    f"{QUOTES}/{{quote_id}}/reject": ({"reason": "Not today."}, "user-manager", "pending_approval"),
+    f"{QUOTES}/{{quote_id}}/recall": ({"reason": "Wrong amount."}, "user-ae", "approved"),
 }
-MAY_BE_ABSENT = {path for path in VALID if path.endswith(("/cancel", "/credentials"))}
+MAY_BE_ABSENT = {path for path in VALID if path.endswith(("/cancel", "/credentials", "/recall"))}
 SLOWEST_SECONDS = 5
 MOST_MEMORY = 96 * 2**20
 
@@ -68,6 +95,12 @@ def routes(document: dict[str, Any], *, with_body: bool = False) -> Iterator[tup
                 yield method.upper(), path
 
 
+def valid_body(path: str, world: World, *, opportunity: str = "opp_" + "0" * 32) -> dict[str, Any]:
+    """A body that the route accepts, as of the world's day."""
+    days = {"first_day": world.clock.now(), "last_day": world.clock.now() + timedelta(days=20)}
+    return dict(filled(VALID[path][0], {"opportunity": opportunity} | {name: str(day.date()) for name, day in days.items()}))
+
+
 def row_counts(world: World) -> dict[str, int]:
     """The number of rows in every table of the product but the one that says when a token was last used."""
     with as_owner(world.container.settings) as connection:
@@ -89,10 +122,22 @@ def memory_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def path_of(world: World, path: str, state: str) -> str:
-    """Fill the id of a request that is in the state which the route asks for."""
-    made = {"pending": world.ask, "active": world.active}.get(state)
+async def path_of(deals: Deals, path: str, state: str) -> str:
+    """Fill the id of a request or quote that is in the state which the route asks for."""
+    if "{quote_id}" in path:
+        return path.replace("{quote_id}", (await deals.in_state(state))["id"])
+    made = {"pending": deals.world.ask, "active": deals.world.active}.get(state)
     return path.replace("{request_id}", (await made())["id"]) if made else path
+
+
+def without_ids(path: str) -> str:
+    """Fill ids of the right form that are of nothing."""
+    return path.replace("{request_id}", "hro_" + "0" * 32).replace("{quote_id}", "quo_" + "0" * 32)
+
+
+def method_of(document: dict[str, Any], path: str) -> str:
+    """The method of a path that reads a body."""
+    return next(method for method, other in routes(document, with_body=True) if other == path)
 
 
 def fault_of(response: httpx2.Response) -> str | None:
@@ -113,15 +158,16 @@ def test_every_route_with_a_body_has_one_to_be_made_hostile(document: dict[str, 
 
 @pytest.mark.adversarial(19)
 @pytest.mark.parametrize("path", VALID)
-async def test_a_hostile_body_is_refused_and_leaves_nothing(scripted: ScriptedWorld, path: str) -> None:
-    world = scripted
-    valid, handle, state = VALID[path]
-    real_path = await path_of(world, path, state)
+async def test_a_hostile_body_is_refused_and_leaves_nothing(scripted: ScriptedWorld, document: dict[str, Any], path: str) -> None:
+    world, deals, method = scripted, await selling(scripted), method_of(document, path)
+    _, handle, state = VALID[path]
+    valid = valid_body(path, world, opportunity=deals.opportunity_id)
+    real_path = await path_of(deals, path, state)
     before, memory, faults = row_counts(world), memory_bytes(), {}
 
     async def send(body: Hostile) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {world.tokens[handle]}", **body.headers}
-        return await world.http.post(real_path, content=body.sent(), headers=headers)
+        return await world.http.request(method, real_path, content=body.sent(), headers=headers)
 
     for body in hostile_bodies(valid, may_be_absent=path in MAY_BE_ABSENT):
         started = time.perf_counter()
@@ -150,7 +196,7 @@ async def test_a_hostile_id_is_refused_on_every_route_and_leaves_nothing(world: 
             request = world.http.build_request(
                 method,
                 "/",
-                json=VALID[path][0] if path in VALID else None,
+                json=valid_body(path, world) if path in VALID else None,
                 headers={"Authorization": f"Bearer {world.tokens['user-admin']}"},
             )
             request.url = request.url.copy_with(raw_path=target.encode())
@@ -190,8 +236,8 @@ async def test_an_idempotency_key_that_is_no_plain_text_is_refused_on_every_rout
     for path in (path for method, path in routes(document) if method == "POST"):
         for name, key in WRONG_KEYS.items():
             response = await world.http.post(
-                path.replace("{request_id}", "hro_" + "0" * 32),
-                content=json.dumps(VALID[path][0]).encode() if path in VALID else b"",
+                without_ids(path),
+                content=json.dumps(valid_body(path, world)).encode() if path in VALID else b"",
                 headers=[
                     (b"Authorization", f"Bearer {world.tokens['user-engineer']}".encode()),
                     (b"Content-Type", b"application/json"),
@@ -230,11 +276,12 @@ async def test_hostile_text_within_the_limit_is_kept_and_shown_as_text(world: Wo
 @pytest.mark.adversarial(24)
 async def test_nobody_can_name_a_start_or_an_end_of_their_own(world: World, document: dict[str, Any]) -> None:
     before, faults = row_counts(world), {}
-    for _, path in routes(document, with_body=True):
+    for method, path in routes(document, with_body=True):
         for field in ("starts_at", "start_time", "not_before", "valid_from", "expires_at", "valid_until", "created_at"):
             for moment in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"):
-                body = {**VALID[path][0], field: moment}
-                response = await world.call("user-engineer", "POST", path.replace("{request_id}", "hro_" + "0" * 32), body)
+                # The last day of an offer is its seller's to name, as a day; a moment is refused there too.
+                body = valid_body(path, world) | {field: moment}
+                response = await world.call("user-engineer", method, without_ids(path), body)
                 if (response.status_code, response.json()["errors"][0]["field"]) != (422, field):
                     faults[f"{path} {field} {moment}"] = response.text
 

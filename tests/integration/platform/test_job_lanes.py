@@ -12,11 +12,12 @@ from tests.support.world import World
 from trustpack.app.bootstrap import Container
 from trustpack.platform import jobs
 from trustpack.platform.jobs import JOBS_PER_LANE, Job, JobRunner, Worker
+from trustpack.platform.system_clock import monotonic_seconds
 
 KIND = "test.lane"
 WATCH = "test.watch"
 POLL_SECONDS = 0.3
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 30
 pytestmark = pytest.mark.usefixtures("no_other_due_work")
 
 
@@ -97,7 +98,7 @@ async def test_ten_hanging_jobs_of_a_lane_do_not_delay_a_healthy_one(
             await schedule(world, "healthy", lane="live-target")
         else:
             await schedule(other_world, "healthy", lane="dead-target")
-        await asyncio.wait_for(handler.healthy_done.wait(), POLL_SECONDS + 2)
+        await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
         begun = list(handler.begun)
         handler.may_end.set()
 
@@ -127,7 +128,7 @@ async def test_seventy_hanging_lanes_of_a_limited_kind_leave_places_to_others(co
     async with looping(worker):
         await handler.begins(8)
         await schedule(world, "healthy", lane="live-target")
-        await asyncio.wait_for(handler.healthy_done.wait(), POLL_SECONDS + 2)
+        await asyncio.wait_for(handler.healthy_done.wait(), PATIENCE_SECONDS)
         begun = list(handler.begun)
         handler.may_end.set()
         await handler.begins(71 - 8)
@@ -209,23 +210,31 @@ async def test_the_age_of_the_last_poll_is_known_only_while_the_loop_runs(contai
 async def test_a_poll_that_fails_lets_the_age_grow(container: Container, monkeypatch: pytest.MonkeyPatch):
     worker = worker_with(container, Hanging(container), poll_seconds=0.02)
 
+    failed_at: list[float] = []
+    has_failed_often = asyncio.Event()
+
     async def fail() -> None:
+        failed_at.append(monotonic_seconds())
+        if len(failed_at) == 5:
+            has_failed_often.set()
         raise RuntimeError
 
     monkeypatch.setattr(worker, "_start_due_jobs", fail)
 
     async with looping(worker):
-        await asyncio.sleep(0.3)
-        age = worker.poll_age_seconds
+        await asyncio.wait_for(has_failed_often.wait(), PATIENCE_SECONDS)
+        since_the_first, age = monotonic_seconds() - failed_at[0], worker.poll_age_seconds
 
     assert age is not None
-    assert age >= 0.25
+    assert age >= since_the_first
 
 
 async def test_draining_waits_until_the_cancelled_jobs_have_ended(container: Container, world: World):
     ended: list[str] = []
+    has_begun = asyncio.Event()
 
     async def hang(job: Job) -> None:
+        has_begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -237,7 +246,7 @@ async def test_draining_waits_until_the_cancelled_jobs_have_ended(container: Con
         job = await jobs.schedule_claimed(tx, kind=KIND, subject_id="s1")
     assert job is not None
     task = runner.start(job)
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(has_begun.wait(), PATIENCE_SECONDS)
 
     await runner.drain(grace_seconds=0.01)
 

@@ -392,11 +392,11 @@ async def test_the_loop_does_what_falls_due_and_lets_it_end_after_it_was_stopped
     runner = runner_with(container, handle)
     loop = asyncio.create_task(worker_on(container, runner).run(stop))
     await schedule(world)
-    await asyncio.wait_for(begun.wait(), timeout=10)
+    await asyncio.wait_for(begun.wait(), timeout=30)
     stop.set()
-    await asyncio.wait_for(loop, timeout=10)
+    await asyncio.wait_for(loop, timeout=30)
     may_end.set()
-    await runner.drain(grace_seconds=10)
+    await runner.drain(grace_seconds=30)
 
     assert done == ["s1"]
 
@@ -415,7 +415,7 @@ async def test_a_job_that_does_not_end_in_the_grace_is_left_to_the_next_worker(
     job = await runner.claim(world.tenant_id, job_id)
     assert job is not None
     task = runner.start(job)
-    await asyncio.wait_for(begun.wait(), timeout=10)
+    await asyncio.wait_for(begun.wait(), timeout=30)
 
     await runner.drain(grace_seconds=0.01)
     with pytest.raises(asyncio.CancelledError):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def end(server: ServerProcess, signum: signal.Signals) -> int:
     return process.wait(timeout=PATIENCE_SECONDS)
 
 
+@pytest.mark.slow
+def test_the_demo_tells_both_golden_paths_and_leaves_no_database_running(data_dir: Path):
+    told = trustpack(data_dir, "demo", "--once")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "ok a new login with the same credentials is refused by the server" in told.stdout
+    assert "ok user-ae approved it alone" in told.stdout
+    assert "checks, all verified." in told.stdout
+    assert running(data_dir) == (False, False)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_that_is_told_to_stop_ends_well_and_leaves_no_database_running(
     server: ServerProcess, data_dir: Path, signum: signal.Signals
@@ -98,6 +110,25 @@ def test_a_server_that_is_told_to_stop_ends_well_and_leaves_no_database_running(
     assert before == (True, True)
     assert code == 0
     assert running(data_dir) == (False, False)
+
+
+def test_open_streams_end_at_once_when_the_server_is_told_to_stop(data_dir: Path):
+    with server_process(data_dir, TRUSTPACK_DEMO_SIGN_IN="true", TRUSTPACK_SHUTDOWN_GRACE_SECONDS="50") as server:
+        server.start()
+        click = {"tenant": TENANT, "handle": "user-engineer"}
+        entered = httpx2.post(f"{server.url}/switchboard/sign-in/demo", data=click, headers={"Sec-Fetch-Site": "same-origin"})
+        [cookie] = [line.partition(";")[0] for line in entered.headers.get_list("set-cookie") if "Max-Age=0" not in line]
+        with httpx2.stream("GET", f"{server.url}/switchboard/events", headers={"Cookie": cookie}, timeout=60) as stream:
+            lines = stream.iter_lines()
+            first = next(lines)
+            started = time.monotonic()
+            code = end(server, signal.SIGTERM)
+            rest = list(lines)
+
+    assert first.startswith("retry:")
+    assert rest, "the stream ended before it was told to"
+    assert code == 0
+    assert time.monotonic() - started < 30, "the server waited for its grace to pass"
 
 
 def test_a_command_beside_a_server_leaves_both_databases_running(server: ServerProcess, data_dir: Path):

@@ -21,6 +21,13 @@ async def test_health_says_that_the_process_lives(http: httpx2.AsyncClient):
     assert (response.status_code, response.json()["status"]) == (200, "ok")
 
 
+async def test_the_bare_address_leads_to_the_console_and_is_no_part_of_the_api(http: httpx2.AsyncClient):
+    response = await http.get("/")
+
+    assert (response.status_code, response.headers["location"]) == (303, "/switchboard")
+    assert "/" not in (await http.get("/openapi.json")).json()["paths"]
+
+
 async def test_a_process_with_database_schema_and_policy_is_ready(http: httpx2.AsyncClient):
     response = await http.get("/readyz")
 

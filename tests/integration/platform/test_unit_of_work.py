@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from typing import LiteralString
 
 import httpx2
 import psycopg
 import pytest
 from fastapi import FastAPI, Response
+from psycopg import waiting
+from psycopg.pq import PipelineStatus
 from starlette.middleware import Middleware
 
+from tests.support.matrix import recorded_statements
 from tests.support.store import rows_as_owner
 from tests.support.world import World
 from trustpack.app.bootstrap import Container
 from trustpack.platform import jobs
+from trustpack.platform.database import open_pool, store_logins
 from trustpack.platform.settings import Settings
-from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 from trustpack.platform.web import problems
 from trustpack.platform.web.middleware import RequestFrame
 
@@ -171,6 +176,66 @@ async def test_one_transaction_has_one_time(container: Container, world: World):
         assert tx.now == first
 
 
+_JOBS: LiteralString = "SELECT subject_id, %(what)s::text AS what FROM trustpack.jobs WHERE tenant_id = %(tenant)s"
+
+
+async def test_a_snapshot_sends_the_same_question_once_and_every_other(world: World, monkeypatch: pytest.MonkeyPatch):
+    with recorded_statements(monkeypatch) as sent:
+        async with world.container.unit_of_work.snapshot(world.tenant_id) as tx:
+            answers = [
+                await tx.fetch_one("SELECT pg_typeof(%(one)s)::text AS type, %(several)s::text[] AS several", parameters)
+                for parameters in ({"one": 1, "several": ["a"]}, {"one": 1, "several": ["b"]}, {"one": True, "several": ["a"]})
+                for _ in range(2)
+            ]
+
+    assert [tuple(answer.values()) for answer in answers if answer] == [
+        *[("smallint", ["a"])] * 2, *[("smallint", ["b"])] * 2, *[("boolean", ["a"])] * 2,
+    ]  # fmt: skip
+    assert sum("pg_typeof" in statement for statement in sent) == 3
+
+
+async def test_rows_that_one_reader_takes_apart_are_whole_for_the_next(world: World):
+    async with world.container.unit_of_work.snapshot(world.tenant_id) as tx:
+        first, second = [await tx.fetch_all("SELECT 1 AS a, 2 AS b", {}) for _ in range(2)]
+        first[0].pop("a")
+        third = await tx.fetch_one("SELECT 1 AS a, 2 AS b", {})
+
+    assert (first, second, third) == ([{"b": 2}], [{"a": 1, "b": 2}], {"a": 1, "b": 2})
+
+
+async def test_only_a_snapshot_keeps_its_answers_and_only_to_its_end(container: Container, world: World):
+    asked = {"tenant": world.tenant_id, "what": "x"}
+    async with container.unit_of_work.transaction(world.tenant_id) as tx:
+        before = await tx.fetch_all(_JOBS, asked)
+        await write(tx, "seen at once")
+        after = await tx.fetch_all(_JOBS, asked)
+    async with container.unit_of_work.snapshot(world.tenant_id) as tx:
+        then = await tx.fetch_all(_JOBS, asked)
+        async with container.unit_of_work.transaction(world.tenant_id) as writing:
+            await write(writing, "seen by the next")
+        still = await tx.fetch_all(_JOBS, asked)
+    async with container.unit_of_work.snapshot(world.tenant_id) as tx:
+        later = await tx.fetch_all(_JOBS, asked)
+
+    assert [len(rows) - len(before) for rows in (after, then, still, later)] == [1, 1, 1, 2]
+
+
+async def test_a_snapshot_shows_one_tenants_rows_to_that_tenant_alone(container: Container, world: World, other_world: World):
+    seen = []
+    for tenant_id in (world.tenant_id, other_world.tenant_id):
+        async with container.unit_of_work.snapshot(tenant_id) as tx:
+            seen.append(await tx.fetch_all("SELECT DISTINCT tenant_id FROM trustpack.people", {}))
+
+    assert seen == [[{"tenant_id": world.tenant_id}], [{"tenant_id": other_world.tenant_id}]]
+
+
+async def test_a_snapshot_changes_nothing(container: Container, world: World):
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):  # noqa: PT012 - the transaction's end raises
+        async with container.unit_of_work.snapshot(world.tenant_id) as tx:
+            await write(tx, "lost")
+            await tx.flush()
+
+
 async def test_a_tenants_name_is_data_and_not_sql(container: Container):
     async with container.unit_of_work.transaction("x'; SET LOCAL row_security = off; --\\") as tx:
         row = await tx.fetch_one("SELECT current_setting('trustpack.tenant') AS tenant", {})
@@ -235,3 +300,30 @@ async def test_only_a_query_that_is_planned_anew_leaves_no_prepared_plan_behind(
     statements = {row["statement"] for row in prepared}
     assert "SELECT 'planned once'" in statements
     assert "SELECT 'planned anew'" not in statements
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_transaction_that_is_cancelled_at_any_step_leaves_no_open_pipeline_behind(
+    container: Container, settings: Settings, world: World, monkeypatch: pytest.MonkeyPatch, steps: int
+):
+    # The driver lets others go first when the loop has been busy for a while, also between a pipeline's beginning and its use.
+    monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0.0)
+    pool = await open_pool(store_logins(settings).app, size=1)
+    unit_of_work = UnitOfWork(pool, clock=container.unit_of_work.clock, ids=container.unit_of_work.ids)
+
+    async def read() -> None:
+        async with unit_of_work.transaction(world.tenant_id) as tx:
+            await tx.fetch_all("SELECT id FROM trustpack.people WHERE tenant_id = %(tenant)s", {"tenant": world.tenant_id})
+
+    try:
+        reading = asyncio.create_task(read())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait({reading})
+        async with pool.connection() as connection:
+            pipeline = connection.info.pipeline_status
+    finally:
+        await pool.close()
+
+    assert pipeline == PipelineStatus.OFF

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
+from http import HTTPStatus
 
 import httpx2
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from prometheus_client import REGISTRY
 from starlette.middleware import Middleware
 from structlog.testing import capture_logs
@@ -32,6 +33,10 @@ def small_app() -> FastAPI:
     @app.post("/notes/{request_id}")
     async def note(request_id: str, body: Note) -> dict[str, int]:
         return {"length": len(body.text)}
+
+    @app.get("/gone")
+    async def gone() -> Response:
+        return Response(status_code=HTTPStatus.GONE)
 
     @app.post("/raw")
     async def raw(request: Request) -> dict[str, int]:
@@ -160,6 +165,13 @@ async def test_an_unknown_path_does_not_reach_the_log(client: httpx2.AsyncClient
 
     assert [line["route"] for line in lines] == ["(none)"]
     assert "hunter2" not in repr(lines)
+
+
+async def test_a_status_is_logged_as_its_number(client: httpx2.AsyncClient):
+    with capture_logs() as lines:
+        await client.get("/gone")
+
+    assert [repr(line["status"]) for line in lines] == ["410"]
 
 
 async def test_a_refused_body_leaves_its_line_too(client: httpx2.AsyncClient):

@@ -51,6 +51,17 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("DATABASE_POOL_SIZE", "1"),
         ("DATABASE_POOL_SIZE", "201"),
         ("LISTEN", "127.0.0.1:65536"),
+        ("PUBLIC_URL", "http://console.example"),
+        ("PUBLIC_URL", "http://127.0.0.1:8000"),
+        ("PUBLIC_URL", "https://[::1]:8000"),
+        ("PUBLIC_URL", "https://console.example/"),
+        ("PUBLIC_URL", "https://console.example/switchboard"),
+        ("PUBLIC_URL", "https://user@console.example"),
+        ("PUBLIC_URL", "https://"),
+        ("PUBLIC_URL", "console.example"),
+        ("SESSION_IDLE_SECONDS", "119"),
+        ("SESSION_ABSOLUTE_SECONDS", "299"),
+        ("RECENT_SIGN_IN_SECONDS", "0"),
         ("LISTEN", "127.0.0.1:-1"),
         ("LISTEN", "8000"),
         ("LISTEN", "::1:8000"),
@@ -123,3 +134,18 @@ def test_a_setting_cannot_be_changed_while_the_process_runs():
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_what_it_does(name: str):
     assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "http://localhost", "https://console.example", "https://Console.Example:8443"]
+)
+def test_a_public_url_is_a_name_and_safe(monkeypatch: pytest.MonkeyPatch, url: str):
+    monkeypatch.setenv("TRUSTPACK_PUBLIC_URL", url)
+
+    assert Settings().public_url == url.lower()
+
+
+def test_without_a_public_url_the_console_is_on_localhost_at_the_port_that_is_served(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TRUSTPACK_LISTEN", "0.0.0.0:9001")
+
+    assert Settings().console_url == "http://localhost:9001"

@@ -16,6 +16,7 @@ CONNECTIONS_CUT = Counter(
     "Connections that the server ended, by reason: slow_request, slow_reader, long_head or crowded.",
     ("reason",),
 )
+SIGNAL_STREAMS = Gauge("trustpack_signal_streams", "Open pages that are told of changes.")
 POLICY_DURATION = Histogram(
     "trustpack_policy_decision_seconds", "Time of one policy decision.", ("package", "engine"), buckets=_FAST
 )

@@ -99,7 +99,7 @@ class RequestFrame:
                 raise
             await answer(scope, receive, send_framed)
         finally:
-            self._note(scope, status=status or 500, seconds=monotonic_seconds() - started)
+            self._note(scope, status=int(status or 500), seconds=monotonic_seconds() - started)
             structlog.contextvars.clear_contextvars()
 
     def _refusal_of(self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str) -> Response | None:

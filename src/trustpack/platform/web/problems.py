@@ -33,7 +33,8 @@ STATUS_OF_KIND: Mapping[ErrorKind, int] = {
 }
 _UNFIT = (DataError,)
 """Text that got past every check of form and that PostgreSQL cannot take; the caller's fault, and no reason for a 500."""
-_TRANSIENT = (PoolTimeout, OperationalError, LockNotAvailable, DeadlockDetected, SerializationFailure, QueryCanceled)
+TRANSIENT = (PoolTimeout, OperationalError, LockNotAvailable, DeadlockDetected, SerializationFailure, QueryCanceled)
+"""What the store throws while it cannot be reached, or is too busy; the same may succeed a moment later."""
 
 _log = structlog.get_logger(__name__)
 
@@ -105,10 +106,10 @@ def problem_document(error: TrustpackError, *, status: int, request_id: str) -> 
     }
 
 
-def problem_body(error: TrustpackError, *, request_id: str) -> tuple[int, bytes]:
+def problem_body(error: TrustpackError, *, request_id: str, status: int | None = None) -> tuple[int, bytes]:
     """Return the status and the bytes of an error's answer."""
-    status = STATUS_OF_KIND[error.kind]
-    return status, json.dumps(problem_document(error, status=status, request_id=request_id), ensure_ascii=False).encode()
+    mapped = status or STATUS_OF_KIND[error.kind]
+    return mapped, json.dumps(problem_document(error, status=mapped, request_id=request_id), ensure_ascii=False).encode()
 
 
 def respond(error: TrustpackError, *, request_id: str, status: int | None = None) -> Response:
@@ -136,7 +137,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_exception)
     for unfit in _UNFIT:
         app.add_exception_handler(unfit, _on_unfit)
-    for transient in _TRANSIENT:
+    for transient in TRANSIENT:
         app.add_exception_handler(transient, _on_transient)
 
 
@@ -151,7 +152,10 @@ async def _on_trustpack_error(request: Request, error: Exception) -> Response:
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     faults = [
-        {"field": ".".join(str(part) for part in fault["loc"] if part != "body") or "body", "message": fault["msg"]}
+        {
+            "field": ".".join(str(part) for part in fault["loc"] if part != "body") or "body",
+            "message": fault["msg"].removeprefix("Value error, "),
+        }
         for fault in cast("Sequence[Mapping[str, Any]]", cast("RequestValidationError", error).errors())
     ]
     return respond(InvalidInput(errors=faults), request_id=request_id_of(request))

@@ -1,4 +1,4 @@
-"""How often one token may ask, and one address may fail to sign in (ADR-0017)."""
+"""How often one token or session may ask, and one address may fail to sign in (ADR-0017)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
 
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trustpack.kernel.errors import ErrorKind, TrustpackError
+from trustpack.platform.auth.cookies import session_text
 from trustpack.platform.system_clock import monotonic_seconds
 from trustpack.platform.telemetry import metrics
 from trustpack.platform.web.problems import respond
@@ -23,12 +25,12 @@ _IPV6_NETWORK = 64  # bits; whoever has one address of such a network has them a
 
 
 class TooManyRequests(TrustpackError):
-    """The token asks more often than it may."""
+    """The token or session asks more often than it may."""
 
     kind = ErrorKind.LIMITED
     code = "request.too_many"
     title = "Too many requests"
-    detail = "This token has sent more requests than it may in this time."
+    detail = "This token or session has sent more requests than it may in this time."
     next_step = "Wait for the seconds of `retry_after`, then send the request again, and later ones more slowly."
 
 
@@ -76,6 +78,11 @@ class Buckets:
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
 
+    def give_back(self, key: str) -> None:
+        """Put one back that was spent for nothing."""
+        if key in self._kept:
+            self._kept[key] = (min(self._left(key) + 1, float(self._burst)), self._now())
+
     def forget(self, key: str) -> None:
         """Drop the key's bucket."""
         self._kept.pop(key, None)
@@ -89,7 +96,8 @@ class RateLimits:
     """ASGI middleware that refuses before the body is read and the database is asked.
 
     Only a token that has signed in has a bucket, so text that merely looks like a token takes no memory and empties nobody's
-    budget; and a token in use goes on while others fail from its address.
+    budget; and a token in use goes on while others fail from its address. A browser's session has the budget of a token; one that
+    has ended is no failed sign-in, since every page that is still open sends it.
     """
 
     def __init__(self, app: ASGIApp, *, tokens: Buckets, failed_sign_ins: Buckets) -> None:
@@ -99,12 +107,14 @@ class RateLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = _token_digest(scope)
+        is_session = token is None
+        token = _session_digest(scope) if token is None else token
         if token is None:
             await self._app(scope, receive, send)
             return
         address = address_of(scope)
         is_in_use = token in self._tokens
-        if (refusal := self._refusal_of(token, address)) is not None:
+        if (refusal := self._refusal_of(token, address, is_session=is_session)) is not None:
             answer = respond(refusal, request_id=scope.get("trustpack.request_id", ""))
             await answer(scope, receive, send)
             return
@@ -115,19 +125,20 @@ class RateLimits:
             if message["type"] == "http.response.start":
                 if message["status"] == HTTPStatus.UNAUTHORIZED:
                     self._tokens.forget(token)
-                    self._failed_sign_ins.spend(address)
+                    if not is_session:
+                        self._failed_sign_ins.spend(address)
                 elif "trustpack.actor" in scope and not is_in_use:
                     self._tokens.spend(token)
             await send(message)
 
         await self._app(scope, receive, send_noted)
 
-    def _refusal_of(self, token: str, address: str) -> TrustpackError | None:
+    def _refusal_of(self, token: str, address: str, *, is_session: bool) -> TrustpackError | None:
         if token in self._tokens:
             if wait := self._tokens.wait_seconds(token):
                 metrics.RATE_LIMITED.labels(limit="token").inc()
                 return TooManyRequests(retry_after=math.ceil(wait))
-        elif wait := self._failed_sign_ins.wait_seconds(address):
+        elif not is_session and (wait := self._failed_sign_ins.wait_seconds(address)):
             metrics.RATE_LIMITED.labels(limit="failed_sign_ins").inc()
             return TooManyFailedSignIns(retry_after=math.ceil(wait))
         return None
@@ -157,3 +168,8 @@ def _token_digest(scope: Scope) -> str | None:
             scheme, token = get_authorization_scheme_param(value.decode("latin-1"))
             return sha256(f"{scheme.lower()} {token}".encode()).hexdigest()
     return None
+
+
+def _session_digest(scope: Scope) -> str | None:
+    text = session_text(HTTPConnection(scope)) if scope["type"] == "http" else None
+    return sha256(f"session {text}".encode()).hexdigest() if text is not None else None

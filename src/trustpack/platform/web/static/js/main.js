@@ -1,0 +1,22 @@
+import { watchCopies } from "./copies.js";
+import { watchDialogs } from "./dialogs.js";
+import { watchForms } from "./forms.js";
+import { watchKeys } from "./keys.js";
+import { watchPalette } from "./palette.js";
+import { watchPasskeys } from "./passkeys.js";
+import { watchPlaces } from "./places.js";
+import { watchSignals } from "./signals.js";
+import { watchTheme } from "./theme.js";
+import { watchTimes } from "./times.js";
+
+document.documentElement.classList.add("has-scripts");
+watchTheme();
+watchDialogs();
+watchPalette();
+watchKeys();
+watchCopies();
+watchPasskeys();
+watchForms();
+watchTimes();
+watchPlaces();
+watchSignals();
