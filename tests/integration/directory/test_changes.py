@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -267,3 +268,12 @@ async def test_everybody_is_listed_by_handle(world: World):
     listed = [person.handle for person in await do(world, lambda tx, _: everybody(tx))]
 
     assert listed == sorted(world.people)
+
+
+async def test_a_handle_is_its_text_and_knows_the_name_of_its_person(world: World) -> None:
+    jane = await do(world, add_person)
+    handles = await do(world, lambda tx, _: directory.handles_of(tx, [jane.id, world.operator.id]))
+
+    assert handles == {jane.id: "jane"}
+    assert json.dumps(handles[jane.id]) == '"jane"'
+    assert getattr(handles[jane.id], "display_name", "") == "Jane Doe"

@@ -1,8 +1,9 @@
-"""`trustpack tenant|user|team|role|token`, run as a person runs them, on the real store."""
+"""`trustpack tenant|user|team|role|token|account`, run as a person runs them, on the real store."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.store import rows_as_owner
 from trustpack.capabilities.directory.cli import directory_apps
+from trustpack.capabilities.directory.cli.accounts import account_app
 from trustpack.capabilities.directory.model import AlreadyExists, InvalidName, UnknownName
 from trustpack.capabilities.directory.rules import read_token
 from trustpack.platform.database import open_pool, store_logins
@@ -43,6 +45,7 @@ def invoke(settings: Settings) -> Command:
     program = typer.Typer()
     for name, group in directory_apps(run).items():
         program.add_typer(group, name=name)
+    program.add_typer(account_app(run, public_url=lambda: "https://console.example"), name="account")
     runner = CliRunner()
 
     def call(*arguments: str) -> Result:
@@ -161,6 +164,21 @@ def test_a_listed_token_shows_no_secret_and_can_be_revoked(invoke: Command, sett
     assert last_receipt(settings, row["id"]) == ("revoked", "system:operator")
 
 
+def test_an_invitation_is_a_link_and_all_that_is_printed(invoke: Command, settings: Settings):
+    result = invoke("account", "invite", "jane", "--tenant", TENANT)
+
+    assert result.exit_code == 0
+    assert re.fullmatch(rf"https://console\.example/switchboard/invitation/{TENANT}_[A-Za-z0-9_-]{{43}}\n", result.stdout)
+    [row] = rows_as_owner(settings, "SELECT id FROM trustpack.invitations WHERE tenant_id = %s AND status = 'open'", TENANT)
+    assert last_receipt(settings, row["id"]) == ("issued", "system:operator")
+
+
+def test_the_sessions_of_somebody_are_ended(invoke: Command):
+    result = invoke("account", "sign-out", "jane", "--tenant", TENANT)
+
+    assert (result.exit_code, result.output) == (0, "0 sessions of jane were ended.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -171,6 +189,8 @@ def test_a_listed_token_shows_no_secret_and_can_be_revoked(invoke: Command, sett
         (("team", "join", "--tenant", TENANT, "--team", "nothing", "--user", "jane"), UnknownName),
         (("token", "create", "--tenant", TENANT, "--user", "nobody"), UnknownName),
         (("token", "revoke", "--tenant", TENANT, "tok_nothing"), UnknownName),
+        (("account", "invite", "nobody", "--tenant", TENANT), UnknownName),
+        (("account", "sign-out", "nobody", "--tenant", TENANT), UnknownName),
         (("tenant", "show", "no-such-tenant"), UnknownName),
         (("user", "list", "--tenant", "no-such-tenant"), UnknownName),
         (("user", "add", "--tenant", "no-such-tenant", "--user", "joe", "--name", "Joe"), UnknownName),
@@ -191,9 +211,13 @@ def test_a_token_lives_from_a_day_to_a_year(invoke: Command, days: str):
     assert invoke("token", "create", "--tenant", TENANT, "--user", "jane", "--days", days).exit_code == 2
 
 
-@pytest.mark.parametrize("group", ["tenant", "user", "team", "role", "token"])
+def never_run(tenant: str, work: Any) -> Any:
+    raise AssertionError("help runs nothing")
+
+
+@pytest.mark.parametrize("group", ["tenant", "user", "team", "role", "token", "account"])
 def test_help_of_every_command_shows_an_example(invoke: Command, group: str):
-    program = directory_apps(lambda tenant, work: None)[group]  # type: ignore[arg-type,return-value]
+    program = {**directory_apps(never_run), "account": account_app(never_run, public_url=str)}[group]
 
     for command in program.registered_commands:
         assert command.name is not None

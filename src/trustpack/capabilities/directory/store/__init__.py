@@ -50,6 +50,16 @@ async def update_person(tx: Transaction, person: Person) -> None:
     )
 
 
+async def people_called(tx: Transaction, text: str, *, limit: int) -> tuple[str, ...]:
+    """Return the ids of people whose handle or name holds a text, whatever the case of its letters."""
+    rows = await tx.fetch_all(
+        "SELECT id FROM trustpack.people WHERE tenant_id = %(tenant)s AND (strpos(lower(handle), lower(%(text)s)) > 0"
+        " OR strpos(lower(display_name), lower(%(text)s)) > 0) ORDER BY handle LIMIT %(limit)s",
+        {"tenant": tx.tenant_id, "text": text, "limit": limit},
+    )
+    return tuple(row["id"] for row in rows)
+
+
 async def person_by_handle(tx: Transaction, handle: str) -> Person | None:
     """Return a person by handle, or None."""
     row = await tx.fetch_one(
@@ -124,6 +134,17 @@ async def accounts_of(tx: Transaction, person_id: str) -> tuple[str, ...]:
         {"tenant": tx.tenant_id, "person": person_id},
     )
     return tuple(row["account_id"] for row in rows)
+
+
+async def person_of_account(tx: Transaction, account_id: str) -> Person | None:
+    """Return the person who signs in with an account, keeping them from changing until the transaction ends."""
+    row = await tx.fetch_one(
+        "SELECT p.id, p.version, p.status, p.handle, p.display_name, p.kind, p.roles, p.team_ids FROM trustpack.people p"
+        " JOIN trustpack.person_accounts a ON a.tenant_id = p.tenant_id AND a.person_id = p.id"
+        " WHERE p.tenant_id = %(tenant)s AND a.account_id = %(account)s FOR SHARE OF p",
+        {"tenant": tx.tenant_id, "account": account_id},
+    )
+    return _person(row) if row is not None else None
 
 
 async def insert_team(tx: Transaction, team: Team) -> None:

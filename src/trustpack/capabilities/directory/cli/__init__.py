@@ -12,6 +12,7 @@ from rich.table import Table
 
 from trustpack.capabilities.directory import service
 from trustpack.capabilities.directory.model import PersonStatus, Token
+from trustpack.capabilities.directory.service.recording import person_by_handle
 from trustpack.kernel.actor import ActorKind, Role, system_actor
 from trustpack.platform.terminal import print_table
 from trustpack.platform.unit_of_work import Transaction
@@ -180,7 +181,7 @@ def _token_app(run: Runner) -> typer.Typer:
         """List a person's tokens: when they end and when they were last used."""
 
         async def tokens(tx: Transaction) -> tuple[Token, ...]:
-            return await service.tokens_of(tx, (await service.person_by_handle(tx, user)).id)
+            return await service.tokens_of(tx, (await person_by_handle(tx, user)).id)
 
         table = Table("id", "label", "status", "expires", "last used")
         for token in run(tenant, tokens):

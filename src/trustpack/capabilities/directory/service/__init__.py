@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from psycopg.errors import UniqueViolation
 
-from trustpack.capabilities import ledger
 from trustpack.capabilities.directory import store
 from trustpack.capabilities.directory.model import (
     AccountTaken,
     AlreadyExists,
+    Handle,
     IssuedToken,
     NotSignedIn,
     Person,
@@ -32,6 +32,7 @@ from trustpack.capabilities.directory.rules import (
     token_end,
     token_text,
 )
+from trustpack.capabilities.directory.service.recording import locked_person, person_by_handle, record_change
 from trustpack.kernel.actor import Actor, ActorKind, Role
 from trustpack.kernel.clock import format_time
 from trustpack.kernel.ids import require_id
@@ -41,10 +42,14 @@ from trustpack.platform.unit_of_work import Transaction, UnitOfWork
 from trustpack.platform.web.idempotency import schedule_sweep
 from trustpack.proof.canonical import digest_of
 
+accounts_of = store.accounts_of
 people = store.people
 people_for_share = store.people_for_share
 people_with_ids = store.people_with_ids
 tokens_of = store.tokens_of
+
+MOST_CALLED_SO = 50
+"""How many people one text may stand for: who types less than a name meant none of them in particular."""
 
 
 async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bool) -> Tenant:
@@ -52,7 +57,7 @@ async def create_tenant(tx: Transaction, actor: Actor, *, name: str, is_demo: bo
     require_name(tx.tenant_id)
     async with _refusing_duplicates(tx):
         await store.insert_tenant(tx, name=name, is_demo=is_demo)
-        await _record(
+        await record_change(
             tx, actor, ("tenant", tx.tenant_id, 1), ("created", "active"), {"is_demo": is_demo}, personal={"name": name}
         )
     await schedule_sweep(tx)
@@ -88,7 +93,7 @@ async def add_person(
     async with _refusing_duplicates(tx, AccountTaken):
         await store.insert_account(tx, account)
         await store.insert_person_account(tx, account_id=account, person=person)
-        await _record(
+        await record_change(
             tx,
             actor,
             ("person", person.id, 1),
@@ -102,19 +107,21 @@ async def add_person(
 async def link_account(tx: Transaction, actor: Actor, *, handle: str, account_id: str | None = None) -> str:
     """Give a person one more account and return its id; they stay one person for every rule. Raises `AccountTaken`."""
     account = _account(tx, account_id)
-    person = await _locked_person(tx, handle)
+    person = await locked_person(tx, handle)
     changed = replace(person, version=person.version + 1)
     async with _refusing_duplicates(tx, AccountTaken):
         await store.insert_account(tx, account)
         await store.update_person(tx, changed)
         await store.insert_person_account(tx, account_id=account, person=changed)
-        await _record(tx, actor, ("person", person.id, changed.version), ("account_linked", person.status), {"account": account})
+        await record_change(
+            tx, actor, ("person", person.id, changed.version), ("account_linked", person.status), {"account": account}
+        )
     return account
 
 
 async def change_role(tx: Transaction, actor: Actor, *, handle: str, role: Role, grant: bool) -> Person:
     """Give or take a role. Raises `OwnApprovalRoleForbidden`, `UnknownName`. Guarantee: no change, no receipt."""
-    person = await _locked_person(tx, handle)
+    person = await locked_person(tx, handle)
     require_may_change_role(actor, person, role, grant=grant)
     roles = person.roles | {role} if grant else person.roles - {role}
     if roles == person.roles:
@@ -122,19 +129,19 @@ async def change_role(tx: Transaction, actor: Actor, *, handle: str, role: Role,
     changed = replace(person, version=person.version + 1, roles=roles)
     await store.update_person(tx, changed)
     action = "role_granted" if grant else "role_revoked"
-    await _record(tx, actor, ("person", person.id, changed.version), (action, person.status), {"role": role.value})
+    await record_change(tx, actor, ("person", person.id, changed.version), (action, person.status), {"role": role.value})
     return changed
 
 
 async def set_person_status(tx: Transaction, actor: Actor, *, handle: str, status: PersonStatus) -> Person:
     """Let a person act, or stop them from acting; their tokens count only while they are active. Raises `UnknownName`."""
-    person = await _locked_person(tx, handle)
+    person = await locked_person(tx, handle)
     if person.status == status:
         return person
     changed = replace(person, version=person.version + 1, status=status)
     await store.update_person(tx, changed)
     action = "reactivated" if status == PersonStatus.ACTIVE else "deactivated"
-    await _record(tx, actor, ("person", person.id, changed.version), (action, status), {})
+    await record_change(tx, actor, ("person", person.id, changed.version), (action, status), {})
     return changed
 
 
@@ -144,7 +151,7 @@ async def add_team(tx: Transaction, actor: Actor, *, name: str) -> Team:
     await require_tenant(tx)
     async with _refusing_duplicates(tx):
         await store.insert_team(tx, team)
-        await _record(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
+        await record_change(tx, actor, ("team", team.id, 1), ("added", team.status), {}, personal={"name": name})
     return team
 
 
@@ -158,7 +165,7 @@ async def team_by_name(tx: Transaction, name: str) -> Team:
 
 async def join_team(tx: Transaction, actor: Actor, *, handle: str, team: str, join: bool = True) -> Person:
     """Add a person to a team, or take them out of it. Raises `UnknownName`. Guarantee: no change, no receipt."""
-    person = await _locked_person(tx, handle)
+    person = await locked_person(tx, handle)
     team_id = (await team_by_name(tx, team)).id
     team_ids = person.team_ids | {team_id} if join else person.team_ids - {team_id}
     if team_ids == person.team_ids:
@@ -166,7 +173,7 @@ async def join_team(tx: Transaction, actor: Actor, *, handle: str, team: str, jo
     changed = replace(person, version=person.version + 1, team_ids=team_ids)
     await store.update_person(tx, changed)
     action = "team_joined" if join else "team_left"
-    await _record(tx, actor, ("person", person.id, changed.version), (action, person.status), {"team": team_id})
+    await record_change(tx, actor, ("person", person.id, changed.version), (action, person.status), {"team": team_id})
     return changed
 
 
@@ -202,7 +209,7 @@ async def issue_token(
     )
     await store.insert_token(tx, token, digest=digest_of(secret.encode()))
     payload: dict[str, JsonValue] = {"person": person.id, "account": account, "expires_at": format_time(token.expires_at)}
-    await _record(tx, actor, ("token", token.id, 1), ("issued", token.status), payload, personal={"label": label})
+    await record_change(tx, actor, ("token", token.id, 1), ("issued", token.status), payload, personal={"label": label})
     return IssuedToken(id=token.id, secret=secret, expires_at=token.expires_at)
 
 
@@ -214,7 +221,7 @@ async def revoke_token(tx: Transaction, actor: Actor, *, token_id: str) -> None:
     if token.status == "revoked":
         return
     await store.update_token(tx, token_id=token_id, version=token.version + 1, status="revoked")
-    await _record(tx, actor, ("token", token_id, token.version + 1), ("revoked", "revoked"), {})
+    await record_change(tx, actor, ("token", token_id, token.version + 1), ("revoked", "revoked"), {})
 
 
 async def authenticate(unit_of_work: UnitOfWork, token: str) -> Actor:
@@ -236,12 +243,19 @@ async def authenticate(unit_of_work: UnitOfWork, token: str) -> Actor:
     )
 
 
-async def person_by_handle(tx: Transaction, handle: str) -> Person:
-    """Return a person. Raises `UnknownName`."""
-    person = await store.person_by_handle(tx, handle)
-    if person is None:
-        raise UnknownName(f"There is nobody called {handle}.")
-    return person
+async def actor_of(tx: Transaction, handle: str) -> Actor:
+    """Return a person as they act by their first account, with their roles and teams as of now. Raises `UnknownName`."""
+    person = await person_by_handle(tx, handle)
+    accounts = await store.accounts_of(tx, person.id)
+    return Actor(
+        tenant_id=tx.tenant_id,
+        id=person.id,
+        kind=person.kind,
+        handle=person.handle,
+        account_id=accounts[0],
+        roles=person.roles,
+        team_ids=person.team_ids,
+    )
 
 
 async def people_with_any_role(tx: Transaction, roles: Sequence[Role]) -> tuple[Person, ...]:
@@ -255,9 +269,14 @@ async def people_with_any_role(tx: Transaction, roles: Sequence[Role]) -> tuple[
     )
 
 
+async def people_called(tx: Transaction, text: str) -> tuple[str, ...]:
+    """Return the ids of some people, also of former ones, whose handle or name holds a text."""
+    return await store.people_called(tx, text, limit=MOST_CALLED_SO)
+
+
 async def handles_of(tx: Transaction, person_ids: Sequence[str]) -> dict[str, str]:
-    """Return the handle of each person by id; ids that are not people's are left out."""
-    return {person.id: person.handle for person in await store.people_with_ids(tx, sorted(set(person_ids)))}
+    """Return the handle of each person by id, with their name for pages; ids that are not people's are left out."""
+    return {person.id: Handle.of(person) for person in await store.people_with_ids(tx, sorted(set(person_ids)))}
 
 
 async def require_tenant(tx: Transaction) -> Tenant:
@@ -280,13 +299,6 @@ async def is_demo_tenant(tx: Transaction) -> bool | None:
     return tenant.is_demo if tenant is not None else None
 
 
-async def _locked_person(tx: Transaction, handle: str) -> Person:
-    found = await person_by_handle(tx, handle)
-    person = await store.lock_person(tx, found.id)
-    assert person is not None  # people are never deleted
-    return person
-
-
 def _account(tx: Transaction, account_id: str | None) -> str:
     # Accounts are global and hold no personal data, so what is given must be an id and not an address.
     return tx.new_id("acc") if account_id is None else require_id(account_id, prefix="acc")
@@ -300,28 +312,3 @@ async def _refusing_duplicates(tx: Transaction, error: type[AlreadyExists | Acco
         await tx.flush()
     except UniqueViolation as violation:
         raise error from violation
-
-
-async def _record(
-    tx: Transaction,
-    actor: Actor,
-    subject: tuple[str, str, int],
-    change: tuple[str, str],
-    payload: dict[str, JsonValue],
-    *,
-    personal: dict[str, JsonValue] | None = None,
-) -> None:
-    """Write the receipt of `subject` (kind, id, version) after `change` (action, state)."""
-    kind, subject_id, version = subject
-    action, state = change
-    transition = ledger.Transition(
-        subject_kind=kind,
-        subject_id=subject_id,
-        version=version,
-        action=action,
-        state=state,
-        actor=actor,
-        payload=payload,
-        personal=personal or {},
-    )
-    await ledger.record(tx, transition)

@@ -46,6 +46,20 @@ class Person:
         return self.status == PersonStatus.ACTIVE
 
 
+class Handle(str):
+    """The handle of a person: everywhere the text that it is, and on pages with the name that people know them by."""
+
+    __slots__ = ("display_name",)
+    display_name: str
+
+    @classmethod
+    def of(cls, person: Person) -> Handle:
+        """Return a person's handle."""
+        handle = cls(person.handle)
+        handle.display_name = person.display_name
+        return handle
+
+
 @dataclass(frozen=True, slots=True)
 class Team:
     """People of one tenant who work together; members see each other's requests."""

@@ -1,0 +1,1 @@
+"""The ways to sign in: each fulfils `platform.auth.ports.SignInMethod`."""
