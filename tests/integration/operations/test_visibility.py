@@ -58,6 +58,23 @@ async def test_leaving_the_team_ends_the_reading(world: World) -> None:
     assert (before.status_code, after.status_code) == (200, 404)
 
 
+async def test_the_list_joins_ones_own_with_those_of_each_team_once_in_one_order(world: World) -> None:
+    await world.add_person("user-team-mate", Role.ENGINEER)
+    await world.add_person("user-alone", Role.ENGINEER)
+    async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
+        for team in ("payments", "ledger"):
+            await directory.add_team(tx, world.operator, name=team)
+            for handle in ("user-engineer", "user-team-mate"):
+                await directory.join_team(tx, world.operator, handle=handle, team=team)
+    await world.ask("user-alone")
+    readable = [(await world.ask(who))["id"] for who in ("user-engineer", "user-team-mate", "user-engineer")]
+
+    first = (await world.call("user-team-mate", "GET", "/high-risk-ops/requests?limit=2")).json()
+    rest = (await world.call("user-team-mate", "GET", f"/high-risk-ops/requests?limit=2&cursor={first['next_cursor']}")).json()
+
+    assert [item["id"] for item in (*first["items"], *rest["items"])] == sorted(readable, reverse=True)
+
+
 async def test_another_tenants_target_and_people_are_unknown(world: World, other_world: World) -> None:
     await other_world.ask()
     person = other_world.people["user-engineer"].id

@@ -10,9 +10,9 @@ from tests.support.store import rows_as_owner, tables_of_tenants
 from trustpack.platform.settings import Settings
 
 SCHEMA = "trustpack"
-WITHOUT_TENANT = {"accounts", "governed_tables", "store_identity"}
-INDEXES_OVER_ALL_TENANTS = {"jobs_due"}
-"""Read by the system role alone, to find due work of every tenant."""
+WITHOUT_TENANT = {"account_names", "accounts", "ceremonies", "governed_tables", "passkeys", "passwords", "store_identity"}
+INDEXES_OVER_ALL_TENANTS = {"jobs_due", "person_accounts_by_account", "receipts_by_transaction"}
+"""Read by the system role alone, to find due work of every tenant, the tenants of an account, and what has changed."""
 CHANGEABLE_BY_APP = {
     "jobs",
     "idempotency_keys",
@@ -26,19 +26,42 @@ CHANGEABLE_BY_APP = {
     "executions",
     "grants",
     "reconciliations",
+    "opportunities",
+    "leads",
+    "quotes",
+    "price_books",
+    "delegations",
+    "sessions",
+    "session_uses",
+    "invitations",
 }
-REMOVABLE_BY_APP = {"jobs", "idempotency_keys"}
+CALENDAR_DAYS = {"quotes.valid_until", "price_book_entries.valid_from", "delegations.from_date", "delegations.until_date"}
+"""Days as they stand in a contract or between people, which are the same in every zone; a moment is always a timestamptz."""
+REMOVABLE_BY_APP = {"jobs", "idempotency_keys", "account_names", "passkeys", "passwords", "ceremonies", "saved_views"}
+COLUMNS_CHANGEABLE_BY_APP = {
+    "account_names": {"name"},
+    "ceremonies": {"expires_at"},
+    "passkeys": {"sign_count", "last_used_at"},
+    "passwords": {"hash", "changed_at"},
+    "saved_views": {"name", "query"},
+}
+"""Of tables that it may not change as a whole."""
 READABLE_BY_SYSTEM = {
     "jobs": {"tenant_id", "id", "kind", "lane", "due_at", "locked_until", "last_error"},
-    "tenants": {"tenant_id", "is_demo", "status"},
+    "tenants": {"tenant_id", "is_demo", "status", "name"},
+    "people": {"tenant_id", "id", "status", "kind"},
+    "person_accounts": {"tenant_id", "account_id", "person_id"},
+    "receipts": {"tenant_id", "subject_id", "subject_kind", "transaction_id"},
     "targets": {"tenant_id", "id", "status", "identity_system"},
     "high_risk_requests": {"tenant_id", "id", "target_id"},
     "grants": {"tenant_id", "request_id", "role_name", "status", "ended_at"},
     "reconciliations": {"tenant_id", "target_id", "target_name", "succeeded_at", "findings"},
 }
-CALLABLE = {"trustpack_app": {"sign_in", "active_target"}}
+CALLABLE = {"trustpack_app": {"sign_in", "resume_session", "active_target"}}
 """They run with the caller's rights, so under its row-level security."""
-REFERENCES_TO_GLOBAL_TABLES = {("person_accounts_account_fkey", "accounts")}
+REFERENCES_TO_GLOBAL_TABLES = {
+    (f"{table}_account_fkey", "accounts") for table in ("person_accounts", "account_names", "passkeys", "passwords")
+}
 
 
 def query(settings: Settings, text: str, *parameters: Any) -> list[Any]:
@@ -205,8 +228,7 @@ def test_every_index_is_a_b_tree(settings: Settings):
         (
             "times without zone",
             (
-                "SELECT attrelid::regclass::text FROM pg_attribute WHERE atttypid IN ('timestamp'::regtype, 'date'::regtype,"
-                " 'time'::regtype)"
+                "SELECT attrelid::regclass::text FROM pg_attribute WHERE atttypid IN ('timestamp'::regtype, 'time'::regtype)"
                 " AND attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'trustpack'::regnamespace)"
             ),
         ),
@@ -223,6 +245,16 @@ def test_every_index_is_a_b_tree(settings: Settings):
 )
 def test_the_schema_has_none_of(settings: Settings, what: str, text: str):
     assert query(settings, text) == [], what
+
+
+def test_only_days_of_a_contract_are_dates(settings: Settings):
+    dates = query(
+        settings,
+        "SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+        " WHERE a.atttypid = 'date'::regtype AND c.relkind IN ('r', 'p') AND c.relnamespace = 'trustpack'::regnamespace",
+    )
+
+    assert set(dates) == CALENDAR_DAYS
 
 
 def test_every_constraint_is_named_after_its_table(settings: Settings):
@@ -302,6 +334,21 @@ def test_the_application_updates_only_tables_with_a_rule_for_it(settings: Settin
     assert privileges(settings, "trustpack_app", "UPDATE") == CHANGEABLE_BY_APP
 
 
+def test_the_application_updates_only_the_named_columns_where_a_row_keeps_its_meaning(settings: Settings):
+    columns = query(
+        settings,
+        "SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+        " AND NOT a.attisdropped WHERE c.relnamespace = 'trustpack'::regnamespace AND c.relkind IN ('r', 'p')"
+        " AND has_column_privilege('trustpack_app', c.oid, a.attnum, 'UPDATE')"
+        " AND NOT has_table_privilege('trustpack_app', c.oid, 'UPDATE')",
+    )
+
+    found: dict[str, set[str]] = {}
+    for table, column in columns:
+        found.setdefault(table, set()).add(column)
+    assert found == COLUMNS_CHANGEABLE_BY_APP
+
+
 def test_the_application_reads_which_table_holds_each_kind_of_subject_but_cannot_change_it(settings: Settings):
     held = {
         privilege for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -326,6 +373,13 @@ def test_every_table_of_subjects_is_known_by_its_kind(settings: Settings):
         "token": "tokens",
         "target": "targets",
         "high_risk_request": "high_risk_requests",
+        "opportunity": "opportunities",
+        "lead": "leads",
+        "quote": "quotes",
+        "price_book": "price_books",
+        "delegation": "delegations",
+        "session": "sessions",
+        "invitation": "invitations",
     }
     assert sorted(governed) == sorted(dict(known).values())
 

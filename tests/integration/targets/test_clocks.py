@@ -13,12 +13,15 @@ from psycopg import sql
 
 from tests.support.clock import MovableClock
 from tests.support.served import becomes, first_start, return_of
+from tests.support.server_process import wait_until
 from tests.support.stored import run_due
 from tests.support.targets import TargetDatabase, prepare
 from trustpack.kernel.clock import parse_time
 
 pytestmark = pytest.mark.parametrize("server", [18, 15], indirect=True, ids=["pg18", "pg15"])
-APPROVED = timedelta(seconds=4)
+APPROVED = timedelta(seconds=7)
+FALLS_BACK_AFTER = timedelta(seconds=5)
+"""In the middle of the access, however long it takes until the server lives by its new zone."""
 
 
 def with_an_hour_twice(moment: datetime) -> str:
@@ -37,11 +40,12 @@ def move_to_other_zones(target: TargetDatabase) -> None:
 
 @contextmanager
 def falling_back(target: TargetDatabase) -> Iterator[None]:
-    """Have the whole server fall back by an hour in two seconds."""
-    zone = with_an_hour_twice(datetime.now(UTC) + timedelta(seconds=2))
+    """Have the whole server fall back by an hour in a few seconds; it lives by that zone already."""
+    zone = with_an_hour_twice(datetime.now(UTC) + FALLS_BACK_AFTER)
     with target.superuser() as conn:
         conn.execute(sql.SQL("alter system set timezone = {}").format(sql.Literal(zone)))
         conn.execute("select pg_reload_conf()")
+    wait_until(lambda: offset_of(target) == 1, seconds=FALLS_BACK_AFTER.total_seconds(), what="the server to read its zone")
     try:
         yield
     finally:
@@ -81,7 +85,6 @@ async def test_with_clocks_ten_minutes_apart_and_odd_time_zones_access_ends_when
     async with first_start(settings, clock, target) as world:
         approved = await world.approved(**world.wanted(seconds=int(APPROVED.total_seconds())))
         with falling_back(target):
-            before = offset_of(target)
             request = (await world.act("user-engineer", approved["id"], "execute")).json()
             assert request["status"] == "active", request
             credentials = await world.credentials(request["id"])
@@ -97,9 +100,9 @@ async def test_with_clocks_ten_minutes_apart_and_odd_time_zones_access_ends_when
             with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
                 psycopg.connect(credentials["uri"]).close()
     async with return_of(world) as back:
-        reverted = await becomes(back, request["id"], "reverted", seconds=5)
+        reverted = await becomes(back, request["id"], "reverted", seconds=30)
 
-    assert (before, after) == (1, 0), "the server's local time was to be there twice"
+    assert after == 0, "the server's local time was to be there twice"
     assert end - grant["granted_at"] == APPROVED
     assert grant["rolvaliduntil"] == end
     assert last < end

@@ -20,6 +20,7 @@ from tests.support.targets import (
     prepare,
     require_version,
     reverted,
+    without_cleaner,
 )
 from trustpack.capabilities.operations.model import RevertOutcome, TargetUnavailable
 from trustpack.platform.embedded_postgres import Cluster, free_port
@@ -238,10 +239,11 @@ async def test_more_temporary_tables_than_the_server_has_locks_delay_the_drop_bu
             "do $$ begin for number in 1..3000 loop"
             " execute format('create temporary table t%s (id integer)', number); commit; end loop; end $$"
         )
-        blocked = await tried_until_it_answers(adapter, narrow.definition, role_name)
+        with without_cleaner(narrow):
+            blocked = await tried_until_it_answers(adapter, narrow.definition, role_name)
+            left = state_of(narrow, role_name)
         with pytest.raises(psycopg.OperationalError):
             conn.execute("select 1")
-    left = state_of(narrow, role_name)
     later = blocked
     async with asyncio.timeout(90):
         while not later.proven:  # the server's own cleaner heals it

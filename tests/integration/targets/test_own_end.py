@@ -19,7 +19,7 @@ from tests.support.clock import MovableClock
 from tests.support.served import becomes, first_start, return_of
 from tests.support.targets import TargetDatabase, prepare
 
-GRANT_SECONDS = 6
+GRANT_SECONDS = 9
 RETURN_SECONDS = 5
 """How soon after our return nobody has access any more."""
 ALL, NONE = 100, 0

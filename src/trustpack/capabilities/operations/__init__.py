@@ -7,7 +7,7 @@ Does not own: the policy that decides, the votes, the receipts, or the evidence 
 from trustpack.capabilities.operations.model import Case, HighRiskRequest, Status, Target
 from trustpack.capabilities.operations.rules.effects import read_effect
 from trustpack.capabilities.operations.rules.target_definition import parse_definition, parse_definition_file
-from trustpack.capabilities.operations.service.reading import find_readable, load_case, present, view_of
+from trustpack.capabilities.operations.service.reading import find_readable, load_case, present, readable_ones, view_of
 
 __all__ = [
     "Case",
@@ -20,5 +20,6 @@ __all__ = [
     "parse_definition_file",
     "present",
     "read_effect",
+    "readable_ones",
     "view_of",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -16,9 +14,9 @@ from trustpack.capabilities.operations.model import HighRiskRequest, Refused, St
 from trustpack.capabilities.operations.service import reading
 from trustpack.capabilities.operations.service.context import Operations
 from trustpack.kernel.actor import Actor
-from trustpack.platform.jobs import Job, JobRunner
+from trustpack.platform.jobs import JobRunner
 from trustpack.platform.unit_of_work import Transaction
-from trustpack.platform.web.idempotency import Reply, RequestKey, claim, keep, key_of, once, peek, request_key
+from trustpack.platform.web.idempotency import Reply, RequestKey, claim, forget, keep, key_of, once, peek, request_key
 from trustpack.platform.web.problems import PROBLEM_TYPE, problem_body, request_id_of
 
 PREFIX = "/high-risk-ops"
@@ -34,7 +32,7 @@ class Desk:
         self.operations: Operations = request.app.state.operations
         self.actor = actor
         self.key = key
-        self._runner: JobRunner = request.app.state.job_runner
+        self.runner: JobRunner = request.app.state.job_runner
         self._request_id = request_id_of(request)
 
     async def decide(
@@ -54,20 +52,14 @@ class Desk:
         if self.key is None:
             return None
         async with self.operations.unit_of_work.transaction(self.actor.tenant_id) as tx:
-            return await self._final(tx, await peek(tx, self.key), request_id)
+            return await self.final(tx, await peek(tx, self.key), request_id)
 
-    async def begin(self, tx: Transaction, request_id: str) -> Reply | None:
-        """Claim the key for this transaction, or return the answer to the request that claimed it before."""
-        return await self._final(tx, await claim(tx, self.key), request_id) if self.key is not None else None
+    def call(self, request_id: str) -> KeyedCall:
+        """Return this call as one about a request, known by its key."""
+        return KeyedCall(self, request_id)
 
-    async def finish(self, tx: Transaction, outcome: HighRiskRequest | Refused) -> Reply:
-        """Return the answer to an outcome, and keep it under the key."""
-        reply = await self.reply_to(tx, outcome)
-        await keep(tx, self.key, reply)
-        return reply
-
-    async def _final(self, tx: Transaction, kept: Reply | None, request_id: str | None) -> Reply | None:
-        # A key without a status belongs to work under way: its answer is how the request stands now.
+    async def final(self, tx: Transaction, kept: Reply | None, request_id: str | None) -> Reply | None:
+        """Return what is kept as it is answered; a key without a status belongs to work under way: the request as it stands."""
         if kept is None or kept.status or request_id is None:
             return kept
         return await self.standing(tx, request_id)
@@ -81,22 +73,53 @@ class Desk:
         view = reading.first_view_of(outcome, self.actor) if is_new else await reading.view_of(tx, outcome)
         return Reply(status=status, body=encode(reading.present(view)))
 
-    async def run(self, job: Job, request_id: str) -> Response:
-        """Run a claimed job, wait for it a while, and answer with how the request stands then."""
-        # Shielded: the job goes on when the wait, or the client, ends.
-        running = self._runner.start(job)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(running), timeout=self.operations.limits.execute_wait_seconds)
-        async with self.operations.unit_of_work.transaction(self.actor.tenant_id) as tx:
-            reply = await self.standing(tx, request_id)
-            await keep(tx, self.key, reply)
-        return answer_with(reply)
-
     async def standing(self, tx: Transaction, request_id: str) -> Reply:
         """Return the request as it stands: 202 while the target is still being worked on."""
         view = await reading.read_request(tx, self.actor, request_id)
         status = HTTPStatus.ACCEPTED if view.request.status in _UNDER_WAY else HTTPStatus.OK
         return Reply(status=status, body=encode(reading.present(view)))
+
+
+class KeyedCall:
+    """One call about one request, in which the first answer under the key is given again (`service.attempting.Call`)."""
+
+    def __init__(self, desk: Desk, request_id: str) -> None:
+        self._desk = desk
+        self._request_id = request_id
+        self._reply: Reply | None = None
+
+    async def was_answered(self) -> bool:
+        """Say whether an answer is kept under the key."""
+        self._reply = await self._desk.kept(self._request_id)
+        return self._reply is not None
+
+    async def begin(self, tx: Transaction) -> bool:
+        """Claim the key; False where another call claimed it before."""
+        if self._desk.key is not None:
+            self._reply = await self._desk.final(tx, await claim(tx, self._desk.key), self._request_id)
+        return self._reply is None
+
+    async def forget(self, tx: Transaction) -> None:
+        """Give the key back."""
+        await forget(tx, self._desk.key)
+
+    async def finish(self, tx: Transaction, outcome: HighRiskRequest | Refused) -> None:
+        """Keep the answer to the outcome under the key."""
+        self._reply = await self._desk.reply_to(tx, outcome)
+        await keep(tx, self._desk.key, self._reply)
+
+    async def keep_secret(self, tx: Transaction) -> None:
+        """Keep under the key that there was a secret."""
+        await keep(tx, self._desk.key, Reply(status=HTTPStatus.OK, body=b"", holds_secret=True))
+
+    async def answer(self, outcome: HighRiskRequest | Refused | None) -> Response:
+        """Answer with what was kept, else with how the request stands; after a job of one's own that is kept as well."""
+        if self._reply is None:
+            async with self._desk.operations.unit_of_work.transaction(self._desk.actor.tenant_id) as tx:
+                self._reply = await self._desk.standing(tx, self._request_id)
+                if outcome is None:
+                    await keep(tx, self._desk.key, self._reply)
+        return answer_with(self._reply)
 
 
 async def _desk(request: Request, actor: SignedIn, keyed: Keyed) -> Desk:

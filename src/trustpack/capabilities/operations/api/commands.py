@@ -19,12 +19,10 @@ from trustpack.capabilities.operations.api.shapes import (
     RequestBody,
     RevertBody,
 )
-from trustpack.capabilities.operations.model import HighRiskRequest, Refused, WrongState
-from trustpack.capabilities.operations.service import creating, credentials, executing, reverting, voting
+from trustpack.capabilities.operations.service import attempting, creating, voting
+from trustpack.capabilities.operations.service.credentials import Credentials
 from trustpack.capabilities.policy import DecisionMode
 from trustpack.kernel.clock import format_time
-from trustpack.kernel.errors import TrustpackError
-from trustpack.platform.web.idempotency import Reply, forget, keep
 from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import StrictRoute
 
@@ -38,8 +36,6 @@ _LEADING_ON_OR_STILL_WORKING: dict[int | str, dict[str, Any]] = {
         "links": links_of_request(),
     },
 }
-_PREPARATIONS = 5
-"""An execution is prepared again when the request moved meanwhile; more often than this means a fight, and a 409."""
 
 
 @router.post(
@@ -110,40 +106,18 @@ async def cancel_request(request_id: str, desk: AtDesk, body: CancelBody | None 
 )
 async def execute_request(request_id: str, desk: AtDesk) -> Response:
     """Check everything once more, commit the intent, carry it out, and answer with how it went."""
-    for _ in range(_PREPARATIONS):
-        if (kept := await desk.kept(request_id)) is not None:
-            return answer_with(kept)
-        prepared = await executing.prepare_execution(desk.operations, desk.actor, request_id)
-        async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-            if (kept := await desk.begin(tx, request_id)) is not None:
-                return answer_with(kept)
-            outcome = await executing.start_execution(tx, desk.operations, desk.actor, request_id, prepared)
-            if isinstance(outcome, HighRiskRequest | Refused):
-                return answer_with(await desk.finish(tx, outcome))
-            if isinstance(outcome, executing.Moved):
-                await forget(tx, desk.key)
-        if isinstance(outcome, executing.Started):
-            return await desk.run(outcome.job, request_id)
-    raise WrongState("The request keeps changing while it is being executed.")
+    call = desk.call(request_id)
+    return await call.answer(await attempting.execute(desk.operations, desk.runner, desk.actor, request_id, call))
 
 
 @router.post("/requests/{request_id}/credentials", response_model=CredentialsAnswer, summary="Get credentials, once")
 async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody | None = None) -> Response:
     """Make credentials for the active access and show them this once."""
+    call = desk.call(request_id)
     rotate = body is not None and body.rotate
-    unit_of_work, tenant_id = desk.operations.unit_of_work, desk.actor.tenant_id
-    async with unit_of_work.transaction(tenant_id) as tx:
-        if (kept := await desk.begin(tx, request_id)) is not None:
-            return answer_with(kept)
-        claimed = await credentials.claim_credentials(tx, desk.actor, request_id, rotate=rotate)
-        if isinstance(claimed, Refused):
-            return answer_with(await desk.finish(tx, claimed))
-        await keep(tx, desk.key, Reply(status=HTTPStatus.OK, body=b"", holds_secret=True))
-    try:
-        made = await credentials.make_credentials(desk.operations, claimed)
-    except TrustpackError as error:
-        async with unit_of_work.transaction(tenant_id) as tx:
-            return answer_with(await desk.finish(tx, await credentials.withdraw_credentials(tx, desk.actor, claimed, error)))
+    made = await attempting.hand_out_credentials(desk.operations, desk.actor, request_id, call, rotate=rotate)
+    if not isinstance(made, Credentials):
+        return await call.answer(made)
     return answer_json(
         {
             "host": made.details.host,
@@ -165,12 +139,6 @@ async def issue_credentials(request_id: str, desk: AtDesk, body: CredentialsBody
 )
 async def revert_request(request_id: str, body: RevertBody, desk: AtDesk) -> Response:
     """End access now, and answer with the proof or with what stands in its way."""
-    async with desk.operations.unit_of_work.transaction(desk.actor.tenant_id) as tx:
-        if (kept := await desk.begin(tx, request_id)) is not None:
-            return answer_with(kept)
-        outcome = await reverting.start_revert(tx, desk.actor, request_id, reason=body.reason)
-        if isinstance(outcome, Refused):
-            return answer_with(await desk.finish(tx, outcome))
-        if isinstance(outcome, HighRiskRequest):
-            return answer_with(await desk.standing(tx, request_id))
-    return await desk.run(outcome, request_id)
+    call = desk.call(request_id)
+    outcome = await attempting.revert(desk.operations, desk.runner, desk.actor, request_id, call, reason=body.reason)
+    return await call.answer(outcome)

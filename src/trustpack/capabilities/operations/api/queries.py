@@ -19,10 +19,10 @@ from trustpack.capabilities.operations.api.shapes import (
     RequestPage,
     StatementPage,
 )
-from trustpack.capabilities.operations.model import Status
+from trustpack.capabilities.operations.model import RequestFilter, Status
 from trustpack.capabilities.operations.service import creating, reading
-from trustpack.capabilities.operations.store.requests import RequestFilter
 from trustpack.kernel.clock import parse_time
+from trustpack.kernel.keysets import Keyset
 from trustpack.platform.web.pagination import DEFAULT_PAGE, MAX_PAGE, decode_cursor, decode_place, encode_cursor, encode_place
 from trustpack.platform.web.problems import PROBLEM_RESPONSES
 from trustpack.platform.web.routing import Store, StrictRoute
@@ -48,12 +48,12 @@ class ListQuery:
     def to_filter(self) -> RequestFilter:
         """Return the filter of the store; one row more than asked for tells whether a next page exists."""
         return RequestFilter(
-            status=self.status.value if self.status else None,
+            statuses=(self.status.value,) if self.status else (),
             type=self.type,
             requester_id=self.requester,
             created_after=self.created_after,
             created_before=self.created_before,
-            before_id=decode_cursor(self.cursor),
+            keyset=Keyset.following(decode_cursor(self.cursor)),
             limit=self.limit + 1,
         )
 

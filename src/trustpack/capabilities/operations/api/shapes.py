@@ -8,34 +8,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.config import JsonDict
 
 from trustpack.capabilities.operations.model import NewRequest, RecordMode
+from trustpack.capabilities.operations.rules import texts
 from trustpack.kernel.actor import Role
 from trustpack.platform.web.routing import Body
 
-JUSTIFICATION_BYTES = 4096
-LONGEST_DURATION_SECONDS = 2**31 - 1
-"""A bound on form only: what is too long is for policy to say, so that the refusal is on record."""
-_WITHOUT_CONTROLS = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
-_SOMETHING_VISIBLE = rf"^{_WITHOUT_CONTROLS}[^\s\x00-\x1f\x7f]{_WITHOUT_CONTROLS}$"
-_ONE_VISIBLE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]*$"
-"""A scope stands in the statements that people approve: no line break, nothing invisible, nothing that turns the text around."""
-
-
-def _within_bytes(text: str) -> str:
-    if len(text.encode()) > JUSTIFICATION_BYTES:
-        raise ValueError(f"longer than {JUSTIFICATION_BYTES} bytes")
-    return text
-
-
-Name = Annotated[str, StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-ScopeValue = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_VISIBLE_LINE)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=texts.LONGEST_NAME, pattern=texts.NAME)]
+ScopeValue = Annotated[str, StringConstraints(min_length=1, max_length=texts.LONGEST_SCOPE, pattern=texts.ONE_VISIBLE_LINE)]
 Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=JUSTIFICATION_BYTES, strip_whitespace=True, pattern=_SOMETHING_VISIBLE),
-    AfterValidator(_within_bytes),
+    StringConstraints(min_length=1, max_length=texts.JUSTIFICATION_BYTES, strip_whitespace=True, pattern=texts.SOMETHING_VISIBLE),
+    AfterValidator(texts.within_bytes),
 ]
-Ticket = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")]
+Ticket = Annotated[str, StringConstraints(min_length=1, max_length=texts.LONGEST_TICKET, pattern=texts.TICKET)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Duration = Annotated[int, Field(gt=0, le=LONGEST_DURATION_SECONDS)]
+Duration = Annotated[int, Field(gt=0, le=texts.LONGEST_DURATION_SECONDS)]
 
 
 class _Scope(Body):

@@ -7,7 +7,6 @@ from trustpack.capabilities.operations.model.errors import (
     NotAPerson,
     OtherTeam,
     OutsideTarget,
-    Refused,
     RequesterOnly,
     RevertForbidden,
     RoleNotHeld,
@@ -36,8 +35,11 @@ from trustpack.capabilities.operations.model.requests import (
     Grant,
     GrantStatus,
     HighRiskRequest,
+    NamedBy,
     NewRequest,
+    RequestFilter,
     Status,
+    WaitingRequest,
 )
 from trustpack.capabilities.operations.model.targets import (
     AccessCounts,
@@ -56,6 +58,7 @@ from trustpack.capabilities.operations.model.targets import (
     TargetIdentity,
     TargetTable,
 )
+from trustpack.kernel.errors import Refused
 
 __all__ = [
     "OPERATION_TYPE",
@@ -81,12 +84,14 @@ __all__ = [
     "HighRiskRequest",
     "LiveGrant",
     "Mask",
+    "NamedBy",
     "NewRequest",
     "NotAPerson",
     "OtherTeam",
     "OutsideTarget",
     "RecordMode",
     "Refused",
+    "RequestFilter",
     "RequesterOnly",
     "RevertForbidden",
     "RevertOutcome",
@@ -106,6 +111,7 @@ __all__ = [
     "TargetUnavailable",
     "TooManyRefusals",
     "UnknownTarget",
+    "WaitingRequest",
     "WindowClosed",
     "WrongState",
 ]

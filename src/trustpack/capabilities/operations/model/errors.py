@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from trustpack.kernel.errors import ErrorKind, TrustpackError
 
 
@@ -202,10 +200,3 @@ class CredentialsAlreadyShown(TrustpackError):
     title = "The credentials were shown already"
     detail = "The credentials of this access were shown once and are not kept."
     next_step = 'Send `{"rotate": true}` to replace the password by a new one.'
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An attempt that was refused and whose receipt must be committed; the caller answers with `error` afterwards."""
-
-    error: TrustpackError

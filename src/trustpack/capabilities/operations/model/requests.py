@@ -9,6 +9,7 @@ from enum import StrEnum
 from trustpack.capabilities.operations.model.targets import GrantMark, Target
 from trustpack.kernel.actor import Role
 from trustpack.kernel.json_types import JsonObject
+from trustpack.kernel.keysets import NEWEST, Keyset
 
 OPERATION_TYPE = "TEMP_DB_READ_ACCESS"
 SUBJECT_KIND = "high_risk_request"
@@ -102,6 +103,18 @@ class HighRiskRequest:
     use_by: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingRequest:
+    """As much of a request that waits for approvals as it takes to say who may vote on it."""
+
+    id: str
+    effect_digest: str
+    required_approvals: tuple[Role, ...]
+    self_approvable: tuple[Role, ...]
+    requester_id: str
+    requester_team_ids: tuple[str, ...]
+
+
 class ExecutionStatus(StrEnum):
     """How carrying the effect out went."""
 
@@ -187,3 +200,30 @@ class FlowLimits:
     digest_required: bool
     team_lead_same_team: bool
     execute_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBy:
+    """What a text may mean: the end of an id, a ticket, and whatever targets and people are called so."""
+
+    id_end: str
+    tickets: tuple[str, ...]
+    targets: tuple[str, ...]
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """What a list asks for. With `visible_to` set, only that person's own requests and those of the given teams."""
+
+    statuses: tuple[str, ...] = ()
+    type: str | None = None
+    target: str | None = None
+    requester_id: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    named_by: NamedBy | None = None
+    keyset: Keyset = NEWEST
+    limit: int = 50
+    visible_to: str | None = None
+    team_ids: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trustpack.capabilities.operations.model import Effect, GrantOrder, OutsideTarget, Target, TargetIdentity
@@ -88,6 +89,16 @@ def read_effect(encoded: bytes) -> dict[str, Any]:
     """Return the document of a stored effect."""
     document: dict[str, Any] = json.loads(encoded)
     return document
+
+
+def earlier_effect(receipts: Sequence[JsonObject], digest: str) -> JsonObject | None:
+    """Return the effect of an earlier round that has this digest, from the receipts of what voided its approvals."""
+    for receipt in receipts:
+        payload = receipt["payload"]
+        effect = payload.get("approved_effect") if isinstance(payload, Mapping) else None
+        if isinstance(effect, Mapping) and digest_of(canonical_bytes(effect)) == digest:
+            return effect
+    return None
 
 
 def outside_of(target: Target, *, environment: str, scope: str, duration_seconds: int) -> OutsideTarget | None:

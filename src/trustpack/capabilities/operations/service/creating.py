@@ -129,7 +129,7 @@ async def preview(operations: Operations, actor: Actor, new: NewRequest) -> Json
         people = await directory.people_with_any_role(tx, decision.required_approvals)
     voters = [approvals.Voter(id=person.id, kind=person.kind, roles=person.roles, team_ids=person.team_ids) for person in people]
     able = approvals.could_still_approve(voters, ballot, open_roles=decision.required_approvals, voted=frozenset())
-    handles = {person.id: person.handle for person in people}
+    handles = {person.id: directory.Handle.of(person) for person in people}
     return {
         "allowed": decision.allowed,
         "reasons": policy.present_reasons(decision.reasons),

@@ -200,7 +200,12 @@ async def _reopen(tx: Transaction, operations: Operations, request: HighRiskRequ
     """Send an approved request back to be approved anew in a next round: no vote of the last one counts any more."""
     window = tx.now + timedelta(seconds=operations.limits.approval_window_seconds)
     await jobs.schedule(tx, kind=EXPIRE_JOB, subject_id=request.id, due_at=window)
-    payload: dict[str, JsonValue] = {"why": why, "approved_digest": request.effect_digest, "effect_digest": effect.digest}
+    payload: dict[str, JsonValue] = {
+        "why": why,
+        "approved_digest": request.effect_digest,
+        "approved_effect": read_effect(request.effect),
+        "effect_digest": effect.digest,
+    }
     await advance(
         tx,
         request,

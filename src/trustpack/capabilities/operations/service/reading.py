@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trustpack.capabilities import approvals, directory, ledger, policy
-from trustpack.capabilities.operations.model import WORKSPACE, Case, Execution, Grant, HighRiskRequest
+from trustpack.capabilities.operations.model import WORKSPACE, Case, Execution, Grant, HighRiskRequest, NamedBy, RequestFilter
 from trustpack.capabilities.operations.rules.access_records import STATEMENTS_PATH, present_access_document
 from trustpack.capabilities.operations.rules.effects import approved_target, read_effect
 from trustpack.capabilities.operations.rules.visibility import may_read, reads_everything
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
-from trustpack.capabilities.operations.store.requests import RequestFilter
+from trustpack.capabilities.operations.store import targets as target_store
 from trustpack.kernel.actor import Actor
 from trustpack.kernel.clock import format_time
 from trustpack.kernel.errors import NotFound
 from trustpack.kernel.ids import require_id
 from trustpack.kernel.json_types import JsonObject
 from trustpack.platform.unit_of_work import Transaction
+
+ID_END_LENGTH = 8
+MOST_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +47,30 @@ async def find_readable(tx: Transaction, actor: Actor, request_id: str) -> HighR
     return request
 
 
+async def readable_ones(tx: Transaction, actor: Actor, request_ids: Collection[str]) -> frozenset[str]:
+    """Return those of some requests that the actor may read."""
+    return frozenset(request.id for request in await store.requests_by_id(tx, request_ids) if may_read(actor, request))
+
+
 async def read_request(tx: Transaction, actor: Actor, request_id: str) -> RequestView:
     """Return the view of one request. Raises `NotFound`."""
     return await view_of(tx, await find_readable(tx, actor, request_id))
 
 
 async def list_requests(tx: Transaction, actor: Actor, wanted: RequestFilter) -> tuple[RequestView, ...]:
-    """Return one page of what the actor may read, newest first; `requester_id` may also be a handle."""
+    """Return one page of what the actor may read; `requester_id` may also be a handle."""
+    return await views_of(tx, await _find_requests(tx, actor, wanted))
+
+
+async def list_rows(tx: Transaction, actor: Actor, wanted: RequestFilter) -> tuple[RequestView, ...]:
+    """Return the page of `list_requests` with votes and names alone: the rest takes four statements, and no row shows it."""
+    requests = await _find_requests(tx, actor, wanted)
+    votes = await approvals.votes_of(tx, [request.id for request in requests])
+    handles = await directory.handles_of(tx, [request.requester_id for request in requests])
+    return tuple(RequestView(request=request, votes=votes.get(request.id, ()), handles=handles) for request in requests)
+
+
+async def _find_requests(tx: Transaction, actor: Actor, wanted: RequestFilter) -> tuple[HighRiskRequest, ...]:
     if wanted.requester_id is not None and not wanted.requester_id.startswith("usr_"):
         try:
             wanted = replace(wanted, requester_id=(await directory.person_by_handle(tx, wanted.requester_id)).id)
@@ -58,7 +78,22 @@ async def list_requests(tx: Transaction, actor: Actor, wanted: RequestFilter) ->
             return ()
     if not reads_everything(actor):
         wanted = replace(wanted, visible_to=actor.id, team_ids=tuple(sorted(actor.team_ids)))
-    return await views_of(tx, await store.list_requests(tx, wanted))
+    return await store.list_requests(tx, wanted)
+
+
+async def named_by(tx: Transaction, text: str) -> NamedBy:
+    """Return what a text may mean when it stands for requests."""
+    return NamedBy(
+        id_end=text.lower()[-ID_END_LENGTH:],
+        tickets=tuple({text, text.upper()}),
+        targets=await target_store.names_of_targets(tx, holding=text, limit=MOST_NAMES),
+        people=await directory.people_called(tx, text),
+    )
+
+
+async def names_of_targets(tx: Transaction) -> tuple[str, ...]:
+    """Return the first names of targets, for choosing one."""
+    return await target_store.names_of_targets(tx, holding="", limit=MOST_NAMES)
 
 
 async def load_case(tx: Transaction, request: HighRiskRequest) -> Case:

@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from trustpack.capabilities import ledger
-from trustpack.capabilities.operations.model import SUBJECT_KIND, Command, HighRiskRequest, Refused, TooManyRefusals
+from trustpack.capabilities.operations.model import (
+    SUBJECT_KIND,
+    Command,
+    HighRiskRequest,
+    Refused,
+    StaleDigest,
+    TooManyRefusals,
+)
 from trustpack.capabilities.operations.rules.transitions import allows, next_status
 from trustpack.capabilities.operations.rules.visibility import may_read
 from trustpack.capabilities.operations.store import requests as store
@@ -27,6 +34,13 @@ async def lock_readable(tx: Transaction, actor: Actor, request_id: str) -> HighR
     if request is None or not may_read(actor, request):
         raise NotFound
     return request
+
+
+async def require_as_shown(tx: Transaction, actor: Actor, request_id: str, *, digest: str) -> None:
+    """Hold a request, whose effect must be the one that was shown. Raises `NotFound`; `StaleDigest`, which leaves no receipt."""
+    request = await lock_readable(tx, actor, request_id)
+    if request.effect_digest != digest:
+        raise StaleDigest(shown_digest=digest, effect_digest=request.effect_digest)
 
 
 async def advance(

@@ -19,12 +19,13 @@ from trustpack.capabilities.operations.model import (
 )
 from trustpack.capabilities.operations.rules.access_records import STATEMENTS_PATH, access_document
 from trustpack.capabilities.operations.rules.transitions import next_status
+from trustpack.capabilities.operations.rules.visibility import may_revert
 from trustpack.capabilities.operations.service.context import MOST_BLOCKERS, REVERT_JOB, Operations
 from trustpack.capabilities.operations.service.reading import load_case
 from trustpack.capabilities.operations.service.recording import advance, lock_readable, refuse
 from trustpack.capabilities.operations.store import grants as grant_store
 from trustpack.capabilities.operations.store import requests as store
-from trustpack.kernel.actor import Actor, Role, system_actor
+from trustpack.kernel.actor import Actor, system_actor
 from trustpack.kernel.errors import TrustpackError
 from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.platform import jobs
@@ -46,7 +47,7 @@ async def start_revert(tx: Transaction, actor: Actor, request_id: str, *, reason
     request = await lock_readable(tx, actor, request_id)
     if request.status not in _STILL_TO_REVERT:
         next_status(request.status, Command.START_REVERT)
-    if not _may_revert(actor, request):
+    if not may_revert(actor, request):
         return await refuse(tx, request, RevertForbidden(), actor=actor, attempted="revert")
     if request.status == Status.ACTIVE:
         await begin_revert(tx, request, actor=actor, personal={"reason": reason})
@@ -162,8 +163,3 @@ def _is_news(request: HighRiskRequest, grant: Grant, outcome: RevertOutcome) -> 
 
 def _codes(blockers: tuple[str, ...]) -> frozenset[str]:
     return frozenset(blocker.partition(":")[0] for blocker in blockers)
-
-
-def _may_revert(actor: Actor, request: HighRiskRequest) -> bool:
-    approving = frozenset(request.required_approvals)
-    return actor.id == request.requester_id or bool(actor.roles & (approving | {Role.ADMIN}))

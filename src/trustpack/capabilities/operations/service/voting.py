@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from trustpack.capabilities import approvals, directory
@@ -19,6 +19,7 @@ from trustpack.capabilities.operations.model import (
     RoleNotRequired,
     SelfApprovalForbidden,
     StaleDigest,
+    WaitingRequest,
     WindowClosed,
 )
 from trustpack.capabilities.operations.rules.transitions import next_status
@@ -113,7 +114,7 @@ async def cancel(tx: Transaction, actor: Actor, request_id: str, *, reason: str 
     return await advance(tx, request, Command.CANCEL, actor=actor, action="cancelled", payload={}, personal=personal)
 
 
-def ballot_of(request: HighRiskRequest, operations: Operations) -> Ballot:
+def ballot_of(request: HighRiskRequest | WaitingRequest, operations: Operations) -> Ballot:
     """Return what is voted on: the request's effect as it is now, and whose yes it takes."""
     return Ballot(
         subject_id=request.id,
@@ -128,7 +129,11 @@ def ballot_of(request: HighRiskRequest, operations: Operations) -> Ballot:
 
 async def voters_now(tx: Transaction, person_ids: list[str]) -> dict[str, Voter]:
     """Return people with their roles as of now; the roles cannot change until the transaction ends (adversarial case 9)."""
-    people = await directory.people_for_share(tx, sorted(set(person_ids)))
+    return voters_among(await directory.people_for_share(tx, sorted(set(person_ids))))
+
+
+def voters_among(people: Iterable[directory.Person]) -> dict[str, Voter]:
+    """Return those of the people who may act, as they vote."""
     return {
         person.id: Voter(id=person.id, kind=person.kind, roles=person.roles, team_ids=person.team_ids)
         for person in people

@@ -84,6 +84,16 @@ async def targets(tx: Transaction) -> tuple[Target, ...]:
     return tuple(_target(row) for row in rows)
 
 
+async def names_of_targets(tx: Transaction, *, holding: str, limit: int) -> tuple[str, ...]:
+    """Return the names, also of targets that were removed, that hold a text, whatever the case of its letters."""
+    rows = await tx.fetch_all(
+        "SELECT name FROM trustpack.targets WHERE tenant_id = %(tenant)s AND strpos(lower(name), lower(%(text)s)) > 0"
+        " ORDER BY name LIMIT %(limit)s",
+        {"tenant": tx.tenant_id, "text": holding, "limit": limit},
+    )
+    return tuple(row["name"] for row in rows)
+
+
 @lru_cache(maxsize=256)
 def _definition(encoded: bytes) -> TargetDefinition:
     return read_definition(json.loads(encoded))

@@ -14,6 +14,7 @@ import hmac
 import ssl
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any, Final
@@ -29,6 +30,7 @@ _PROTOCOL: Final = 3 << 16
 _TLS_REQUEST: Final = struct.pack("!ii", 8, 80877103)
 _LONGEST_MESSAGE: Final = 65_536
 _LENGTH_BYTES: Final = 4
+_ENDING_SECONDS: Final = 1.0
 _SASL: Final = b"SCRAM-SHA-256"
 _NO_CHANNEL_BINDING: Final = b"n,,"
 _NONCE_BYTES: Final = 18
@@ -93,17 +95,28 @@ class LoginAttempt:
 async def attempt_login(
     address: ServerAddress, *, user: str, password: str, random_bytes: Callable[[int], bytes]
 ) -> LoginAttempt:
-    """Try to log in and leave at once. The password is plain ASCII.
+    """Try to log in and leave at once; return when the server has ended the attempt, or a second later.
 
+    The password is plain ASCII.
     Raises `OSError` (also as `asyncio.IncompleteReadError`'s `EOFError`) when the server is gone, `ProbeFailed`.
     """
     exchange = _ScramExchange(password=password, nonce=random_bytes(_NONCE_BYTES))
     reader, writer = await _open(address)
     try:
         writer.write(_startup(user=user, database=address.database))
-        return await _converse(reader, writer, password=password, exchange=exchange)
+        attempt = await _converse(reader, writer, password=password, exchange=exchange)
+        await _see_it_end(reader)
+        return attempt
     finally:
         writer.close()
+
+
+async def _see_it_end(reader: asyncio.StreamReader) -> None:
+    # The process that refused counts as a session of the role until it is gone. A proxy may never say that it is.
+    with suppress(OSError):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            while await reader.read(_LONGEST_MESSAGE):
+                pass
 
 
 async def _open(address: ServerAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -76,16 +76,21 @@ async def repair(session: TargetSession, drift: Drift, *, system: str) -> tuple[
 
 
 async def _remove(session: TargetSession, role_name: str | None) -> tuple[str, ...]:
-    if _problems(await session.call("lock_out_stray", role_name)):
-        await session.call("kill_stray", role_name)
-        if problems := _problems(await session.call("lock_out_stray", role_name)):
-            return problems
+    problems = _problems(await session.call("lock_out_stray", role_name))
+    if problems and (problems := await _lock_out_without_its_sessions(session, role_name)):
+        return problems
     dropped: JsonObject = {}
     for _ in range(_MOST_DROP_CALLS):
         dropped = await session.call("drop_stray", role_name)
         if not dropped["again"]:
             break
     return _problems(dropped)
+
+
+async def _lock_out_without_its_sessions(session: TargetSession, role_name: str | None) -> tuple[str, ...]:
+    """Lock a stray role out that holds a lock on itself in an open transaction."""
+    await session.call("kill_stray", role_name)
+    return _problems(await session.call("lock_out_stray", role_name))
 
 
 async def _end_sessions(session: TargetSession) -> tuple[str, ...]:

@@ -62,6 +62,10 @@ begin
         if exists (select from pg_catalog.pg_auth_members where member = held.role_oid and roleid = {reader_name}::regrole) then
           execute format('revoke %I from %I', {reader_name}, held.role_name);
         end if;
+        -- A REVOKE without the right to it only warns, so the catalogue is asked afterwards.
+        if exists (select from pg_catalog.pg_auth_members where member = held.role_oid and roleid = {reader_name}::regrole) then
+          problems := problems || 'group_not_revoked: somebody else granted it'::text;
+        end if;
       exception when others then
         problems := problems || format('group_not_revoked: %s %s', sqlstate, sqlerrm);
       end;

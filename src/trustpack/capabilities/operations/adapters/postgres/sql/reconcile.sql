@@ -70,16 +70,13 @@ begin
           'valid_until', coalesce(role.rolvaliduntil::text, 'for ever'),
           'keeps_valid_until', role.rolvaliduntil is not distinct from held.expires_at,
           'can_login', role.rolcanlogin,
-          -- From the same snapshot as the rest of the role; pg_has_role would see a revert that commits meanwhile. Before 16 a
-          -- membership has no options.
+          -- From the same snapshot as the rest of the role; pg_has_role would see a revert that commits meanwhile.
           'in_group', exists (
              select from pg_catalog.pg_auth_members as membership
-              where membership.member = role.oid and membership.roleid = {reader_name}::regrole
-                and coalesce((to_jsonb(membership) ->> 'inherit_option')::boolean, role.rolinherit)),
+              where membership.member = role.oid and membership.roleid = {reader_name}::regrole and {state}.is_usable(membership)),
           'is_taken_over', exists (
              select from pg_catalog.pg_auth_members as membership
-              where membership.member = {provisioner_name}::regrole and membership.roleid = role.oid
-                and coalesce((to_jsonb(membership) ->> 'inherit_option')::boolean, true)),
+              where membership.member = {provisioner_name}::regrole and membership.roleid = role.oid and {state}.is_usable(membership)),
           'scope', held.scope,
           'connection_limit', role.rolconnlimit,
           'powers', array_remove(array[
@@ -136,12 +133,7 @@ begin
   perform set_config('synchronous_commit', 'on', true);
   update {state}.grants set expires_at = least(expires_at, p_expires_at) where role_name = p_role returning * into held;
   if held.expires_at <= clock_timestamp() and pg_has_role({provisioner_name}, held.role_oid, 'usage') then
-    problems := array(select jsonb_array_elements_text({api}.expire(p_role) -> 'problems'));
-    -- A REVOKE without the right to it only warns.
-    if exists (select from pg_catalog.pg_auth_members where member = held.role_oid and roleid = {reader_name}::regrole) then
-      problems := problems || 'group_not_revoked: somebody else granted it'::text;
-    end if;
-    return jsonb_build_object('problems', problems);
+    return jsonb_build_object('problems', {api}.expire(p_role) -> 'problems');
   end if;
   begin
     execute format('alter role %I valid until %L', held.role_name, held.expires_at);
