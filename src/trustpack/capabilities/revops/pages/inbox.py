@@ -1,0 +1,86 @@
+"""`/switchboard/revops/inbox`: the quotes that wait for the viewer's yes, and how many they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from trustpack.capabilities.revops.pages.views import QUOTES, REVOPS, short
+from trustpack.capabilities.revops.service import waiting
+from trustpack.capabilities.revops.service.context import RevOps
+from trustpack.capabilities.revops.service.reading import QuoteView, headline_of
+from trustpack.kernel.actor import Role
+from trustpack.kernel.money import format_share
+from trustpack.platform.unit_of_work import Transaction
+from trustpack.platform.web.pages import Place, ThisPage, Viewer
+from trustpack.platform.web.pages.lists import PAGE_SIZE
+from trustpack.platform.web.pages.numbers import short_percent, shown_amount
+from trustpack.platform.web.pagination import decode_cursor, encode_cursor
+
+INBOX: Final = f"{REVOPS}/inbox"
+PLACE: Final = Place(
+    "revops-inbox",
+    "Needs my approval",
+    "inbox",
+    INBOX,
+    "To approve",
+    useful_to=frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR, Role.ADMIN}),
+)
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A quote that waits for the viewer."""
+
+    id: str
+    short_id: str
+    path: str
+    account: str
+    owner: str
+    amount: str
+    discount: str
+    exact_discount: str
+    received: str
+    expires_at: datetime
+
+
+@router.get(INBOX)
+async def show_inbox(page: ThisPage, cursor: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Show what waits for the viewer's yes, those that expire first in front."""
+    revops: RevOps = page.request.app.state.revops
+    actor, after_id = page.viewer.actor, decode_cursor(cursor or None)
+    async with revops.unit_of_work.transaction(actor.tenant_id) as tx:
+        inbox = await waiting.needs_my_approval(tx, actor, limit=PAGE_SIZE, after_id=after_id)
+    next_path = f"{INBOX}?cursor={encode_cursor(inbox.goes_on_after)}" if inbox.goes_on_after else ""
+    rows = [row_of(view) for view in inbox.views]
+    return await page.show("revops/inbox.html", rows=rows, next_path=next_path, is_first=not cursor)
+
+
+async def counts(tx: Transaction, viewer: Viewer) -> Mapping[str, int]:
+    """Return how many quotes wait for a viewer."""
+    return {PLACE.key: await waiting.count_that_need_me(tx, viewer.actor)}
+
+
+def row_of(view: QuoteView) -> InboxRow:
+    """Return a quote as a row of the inbox."""
+    quote = view.quote
+    shown = headline_of(quote)
+    given = sum(vote.verdict.value == "approve" and vote.digest == quote.terms_digest for vote in view.votes)
+    return InboxRow(
+        id=quote.id,
+        short_id=short(quote.id),
+        path=f"{QUOTES}/{quote.id}",
+        account=shown.account,
+        owner=view.handles.get(quote.owner_id, quote.owner_id),
+        amount=shown_amount(quote.net_minor, currency=quote.currency),
+        discount=short_percent(shown.discount),
+        exact_discount=f"{format_share(shown.discount)} %",
+        received=f"{given}/{len(quote.required_approvals)}",
+        expires_at=quote.approval_expires_at or quote.created_at,
+    )
