@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 
 from trustpack.capabilities import policy
+from trustpack.capabilities.directory import SessionLimits
+from trustpack.capabilities.directory.adapters.demo import DemoSignIn
+from trustpack.capabilities.directory.adapters.passkey import PasskeySignIn
+from trustpack.capabilities.directory.adapters.password import PasswordSignIn
+from trustpack.capabilities.directory.service.context import SignIn
+from trustpack.capabilities.directory.service.demo import require_demo_store
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.adapters.record import RecordTargetAdapter
 from trustpack.capabilities.operations.jobs import TargetWatch, job_handlers, most_of_kind
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind, limits_of
+from trustpack.capabilities.revops.jobs import job_handlers as revops_handlers
+from trustpack.capabilities.revops.service.context import RevOps
 from trustpack.kernel.clock import Clock
+from trustpack.platform.auth.passkeys import Authenticators
+from trustpack.platform.auth.passwords import Passwords
+from trustpack.platform.auth.ports import SignInMethod
 from trustpack.platform.database import (
     APP_ROLE,
     DATABASE,
@@ -47,6 +59,8 @@ class Container:
     system_pool: Pool
     gate: policy.PolicyGate
     operations: Operations
+    revops: RevOps
+    sign_in: SignIn
     runner: JobRunner
     worker: Worker
 
@@ -81,7 +95,8 @@ def start_embedded_store(settings: Settings) -> bool:
 async def open_container(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Container]:
     """Open pools, policy engine and adapters on a migrated store; close them at the end.
 
-    Raises `UnsafeDatabaseLogin` if the application's login could bypass row-level security.
+    Raises `UnsafeDatabaseLogin` if the application's login could bypass row-level security, `DemoSignInRefused` if anybody could
+    sign in by one click to a store that is not a demo's.
     """
     the_clock = clock or SystemClock()
     ids = SystemIds(the_clock)
@@ -94,6 +109,8 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
         stack.push_async_callback(system_pool.close)
         await require_powerless(system_pool)
         unit_of_work = UnitOfWork(app_pool, clock=the_clock, ids=ids)
+        if settings.demo_sign_in:
+            await require_demo_store(system_pool)
         gate = _policy_gate(settings, the_clock)
         stack.push_async_callback(gate.engine.close)
         store_id = await read_store_id(app_pool)
@@ -116,7 +133,15 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
             ),
             limits=limits_of(settings),
         )
-        runner = JobRunner(unit_of_work, {**job_handlers(operations), **sweep_handlers(unit_of_work)})
+        revops = RevOps(
+            unit_of_work=unit_of_work,
+            gate=gate,
+            approval_window_seconds=settings.quote_approval_window_seconds,
+            use_by_seconds=settings.quote_use_by_seconds,
+            digest_required=settings.approval_digest_required,
+        )
+        handlers = {**job_handlers(operations), **revops_handlers(revops), **sweep_handlers(unit_of_work)}
+        runner = JobRunner(unit_of_work, handlers)
         worker = Worker(
             runner,
             system_pool=system_pool,
@@ -125,7 +150,31 @@ async def open_container(settings: Settings, *, clock: Clock | None = None) -> A
             most_of_kind=most_of_kind(),
             tick=TargetWatch(operations),
         )
-        yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, runner, worker)
+        sign_in = _sign_in(settings, unit_of_work, system_pool)
+        yield Container(settings, unit_of_work, app_pool, system_pool, gate, operations, revops, sign_in, runner, worker)
+
+
+def _sign_in(settings: Settings, unit_of_work: UnitOfWork, system_pool: Pool) -> SignIn:
+    authenticators = Authenticators(settings.console_url)
+    passwords = Passwords() if settings.password_sign_in else None
+    methods: list[SignInMethod] = [PasskeySignIn(unit_of_work, authenticators)]
+    if passwords is not None:
+        methods.append(PasswordSignIn(unit_of_work, passwords))
+    if settings.demo_sign_in:
+        methods.append(DemoSignIn(unit_of_work, system_pool))
+    return SignIn(
+        unit_of_work=unit_of_work,
+        system_pool=system_pool,
+        methods={method.name: method for method in methods},
+        authenticators=authenticators,
+        passwords=passwords,
+        limits=SessionLimits(
+            idle=timedelta(seconds=settings.session_idle_seconds),
+            absolute=timedelta(seconds=settings.session_absolute_seconds),
+            recent=timedelta(seconds=settings.recent_sign_in_seconds),
+        ),
+        public_url=settings.console_url,
+    )
 
 
 def _policy_gate(settings: Settings, clock: Clock) -> policy.PolicyGate:

@@ -18,13 +18,17 @@ from rich.markup import escape
 
 from trustpack.app import local_store, server
 from trustpack.app.bootstrap import open_container, prepare_store
+from trustpack.app.bulk.cli import fill_tenant
 from trustpack.app.demo.run import run_demo
-from trustpack.app.demo.seed import TENANTS, seed_tenant
+from trustpack.app.demo.seed import NAMES, TENANTS, seed_tenant
 from trustpack.app.demo.target import DemoTarget
 from trustpack.app.target_registry import target_registry_app
 from trustpack.capabilities.directory.cli import directory_apps
+from trustpack.capabilities.directory.cli.accounts import account_app
 from trustpack.capabilities.operations.adapters.postgres.target_cli import target_app
 from trustpack.capabilities.policy import PolicyError
+from trustpack.capabilities.revops.cli import revops_app
+from trustpack.capabilities.revops.service.context import RevOps
 from trustpack.kernel.errors import TrustpackError
 from trustpack.platform.database import embedded_cluster
 from trustpack.platform.settings import Settings, join_address, split_address
@@ -50,8 +54,19 @@ def _in_transaction(tenant: str, work: Callable[[Transaction], Awaitable[Result]
     return local_store.run_in_transaction(_settings(), tenant, work)
 
 
+def _in_flow(work: Callable[[RevOps], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        async with open_container(_settings()) as container:
+            return await work(container.revops)
+
+    with local_store.running_store(_settings(), with_target=False):
+        return asyncio.run(run())
+
+
 for _name, _group in directory_apps(_in_transaction).items():
     app.add_typer(_group, name=_name)
+app.add_typer(revops_app(_in_transaction, _in_flow), name="revops")
+app.add_typer(account_app(_in_transaction, public_url=lambda: _settings().console_url), name="account")
 target_registry_app(target_app, settings=_settings)
 app.add_typer(target_app, name="target")
 
@@ -100,12 +115,24 @@ def migrate() -> None:
     Console().print("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
 
 
-@app.command("seed", epilog="Example: trustpack seed --tenant demo-external")
-def seed(tenant: Annotated[str | None, typer.Option(help="One of the demo's tenants; both if left out.")] = None) -> None:
-    """Make the demo's tenants, people and target; what is there already stays as it is."""
+@app.command("seed", epilog="Examples: trustpack seed --tenant demo-external; trustpack seed --bulk 5000 --tenant demo-external")
+def seed(
+    tenant: Annotated[
+        str | None, typer.Option(help="One of the demo's tenants, or demo-twin; both of the demo's if left out.")
+    ] = None,
+    bulk: Annotated[
+        int | None, typer.Option(help="Fill a demo tenant with so many quotes instead.", min=1, max=1_000_000)
+    ] = None,
+) -> None:
+    """Make the demo's tenants, people, deals and target; what is there already stays as it is."""
+    if bulk is not None:
+        if tenant is None:
+            raise typer.BadParameter("name the tenant that is to be filled", param_hint="--tenant")
+        fill_tenant(_settings(), tenant, quotes=bulk)
+        return
     chosen = [tenant] if tenant is not None else list(TENANTS)
-    if unknown := set(chosen) - set(TENANTS):
-        raise typer.BadParameter(f"{unknown.pop()} is not a demo tenant; there are {', '.join(TENANTS)}", param_hint="--tenant")
+    if unknown := set(chosen) - set(NAMES):
+        raise typer.BadParameter(f"{unknown.pop()} is not a demo tenant; there are {', '.join(NAMES)}", param_hint="--tenant")
 
     async def run() -> None:
         async with open_container(_settings()) as container:
@@ -124,7 +151,8 @@ def demo(
 ) -> None:
     """Run the golden path on a real PostgreSQL, verify every step, then serve."""
     chosen = 0 if once and port is None else port
-    raise typer.Exit(asyncio.run(run_demo(_listening_on(None, chosen), Console(), once=once)))
+    settings = _listening_on(None, chosen).model_copy(update={"demo_sign_in": True})
+    raise typer.Exit(asyncio.run(run_demo(settings, Console(), once=once)))
 
 
 @app.command("stop", epilog="Example: trustpack stop")

@@ -13,15 +13,22 @@ from psycopg import Error as DatabaseError
 from starlette.middleware import Middleware
 
 from trustpack import __version__
+from trustpack.app import console
 from trustpack.app.bootstrap import Container
 from trustpack.app.contract import Application, operation_id
+from trustpack.app.finding import finder_of
 from trustpack.app.readiness import readiness
+from trustpack.app.signals import signals_of
+from trustpack.app.subjects import require_readable
+from trustpack.capabilities.directory.pages.views import Present
 from trustpack.capabilities.evidence.api import router as evidence_router
-from trustpack.capabilities.operations import find_readable
 from trustpack.capabilities.operations.api import router as operations_router
 from trustpack.capabilities.operations.service.context import REVERT_JOB
 from trustpack.capabilities.operations.service.reconciling import read_drift
 from trustpack.capabilities.policy.api import build_router as policy_router
+from trustpack.capabilities.revops.api import router as revops_router
+from trustpack.platform.auth.hosts import trusted_names
+from trustpack.platform.auth.limits import FailedAttempts
 from trustpack.platform.jobs import read_backlog
 from trustpack.platform.telemetry import metrics
 from trustpack.platform.web import problems
@@ -32,10 +39,16 @@ _SECONDS_PER_MINUTE = 60
 _log = structlog.get_logger(__name__)
 
 
-def build_app(container: Container, *, with_worker: bool, on_worker_end: Callable[[], None] | None = None) -> FastAPI:
+def build_app(
+    container: Container,
+    *,
+    with_worker: bool,
+    on_worker_end: Callable[[], None] | None = None,
+    show: Present = console.present,
+) -> FastAPI:
     """Return the application on an open container; with `with_worker` it also does the due work.
 
-    `on_worker_end` is called when the worker ends although nobody stopped it.
+    `on_worker_end` is called when the worker ends although nobody stopped it; `show` makes the directory's pages.
     """
 
     @asynccontextmanager
@@ -61,6 +74,19 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
             await container.runner.drain(grace_seconds=container.settings.shutdown_grace_seconds)
 
     settings = container.settings
+    signals = signals_of(container)
+    site = console.build_site(
+        container.unit_of_work.clock,
+        public_url=settings.console_url,
+        trusted_hosts=trusted_names(settings.console_url, more=settings.trusted_hosts, is_demo=settings.demo_sign_in),
+        finders=(finder_of(container.unit_of_work),),
+        counts=console.counts_of(container.unit_of_work, container.operations),
+        home=console.home_of(container.unit_of_work, container.operations, container.revops),
+        position=signals.position,
+        developer_pages=settings.developer_pages,
+    )
+    failures_per_second = settings.failed_sign_ins_per_minute / _SECONDS_PER_MINUTE
+    by_address, by_name = (Buckets(per_second=failures_per_second, burst=settings.failed_sign_in_burst) for _ in range(2))
     app = Application(
         title="Trust & Proof Pack",
         version=__version__,
@@ -70,23 +96,29 @@ def build_app(container: Container, *, with_worker: bool, on_worker_end: Callabl
         redoc_url=None,
         generate_unique_id_function=operation_id,
         middleware=[
+            console.frame_of(site, container.unit_of_work.ids),
             Middleware(RequestFrame, ids=container.unit_of_work.ids, max_body_bytes=settings.max_body_bytes),
             Middleware(
                 RateLimits,
                 tokens=Buckets(per_second=settings.token_requests_per_second, burst=settings.token_request_burst),
-                failed_sign_ins=Buckets(
-                    per_second=settings.failed_sign_ins_per_minute / _SECONDS_PER_MINUTE, burst=settings.failed_sign_in_burst
-                ),
+                failed_sign_ins=by_address,
             ),
         ],
     )
     app.state.unit_of_work = container.unit_of_work
     app.state.operations = container.operations
+    app.state.revops = container.revops
+    app.state.signals = signals
     app.state.job_runner = container.runner
+    app.state.sign_in = container.sign_in
+    app.state.failed_attempts = FailedAttempts(addresses=by_address, names=by_name)
     problems.install(app)
     app.include_router(operations_router)
-    app.include_router(policy_router(container.unit_of_work, find_readable))
+    app.include_router(policy_router(container.unit_of_work, require_readable))
     app.include_router(evidence_router)
+    app.include_router(revops_router)
+    console.mount(app, site, developer_pages=settings.developer_pages)
+    console.mount_capabilities(app, show=show)
 
     @app.get("/healthz", tags=["service"], summary="Say that the process lives")
     async def healthz() -> dict[str, str]:

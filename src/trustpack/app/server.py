@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -38,7 +39,18 @@ class WorkerEnded(TrustpackError):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: it raises the signal again after serving, and the process dies before our cleanup."""
+    """uvicorn without its signal handling: it raises the signal again after serving, and the process dies before our cleanup.
+
+    A stream would last for ever, so streams are ended before the requests that are under way are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,8 +71,9 @@ async def running_server(container: Container, *, with_worker: bool) -> AsyncIte
         worker_ended.set()
         server.should_exit = True
 
+    app = build_app(container, with_worker=with_worker, on_worker_end=stop_without_worker)
     config = uvicorn.Config(
-        build_app(container, with_worker=with_worker, on_worker_end=stop_without_worker),
+        app,
         host=host,
         port=port,
         log_config=None,
@@ -78,7 +91,7 @@ async def running_server(container: Container, *, with_worker: bool) -> AsyncIte
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=max(1, int(settings.shutdown_grace_seconds)),
     )
-    server = _Server(config)
+    server = _Server(config, end_streams=app.state.signals.end)
 
     stop_asked = asyncio.Event()
 

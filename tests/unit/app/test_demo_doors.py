@@ -8,10 +8,11 @@ from rich.console import Console
 
 from trustpack.app.demo.run import _print_doors
 from trustpack.app.demo.seed import CAST, TENANTS
+from trustpack.app.demo.sellers import SIGN_INS
 
 
 def test_every_token_is_printed_whole_on_a_narrow_terminal():
-    tokens = {tenant: {handle: f"tp_{tenant}_{'x' * 30}-{handle}" for handle in CAST} for tenant in TENANTS}
+    tokens = {tenant: {handle: f"tp_{tenant}_{'x' * 30}-{handle}" for handle in (*CAST, *SIGN_INS)} for tenant in TENANTS}
     terminal = StringIO()
 
     _print_doors(Console(file=terminal, width=40), "http://127.0.0.1:8000", tokens)

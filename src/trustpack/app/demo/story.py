@@ -8,20 +8,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psycopg
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from trustpack.app.demo.target import DemoTarget, rows_by_tenant
+from trustpack.app.demo.terminal import StepFailed, Telling
 from trustpack.platform.system_clock import monotonic_seconds
-from trustpack.proof.canonical import canonical_bytes, digest_of, digest_of_value
-from trustpack.proof.commitments import Disclosure, opens
-from trustpack.proof.receipt_chain import check_chain
+from trustpack.proof.bundle import check_bundle
 
 TENANT = "summit-internal"
 SCOPE = "acme"
@@ -35,24 +33,16 @@ _CONNECTION_LOST = psycopg.OperationalError
 _BY_ITSELF = "0 rows, by the database's own clock"
 
 
-class StepFailed(Exception):
-    """A step did not do what it promised."""
+@dataclass(slots=True, kw_only=True)
+class Story(Telling):
+    """Walks through one high-risk operation on the demo's target; the evidence is left in `evidence_dir`."""
 
-
-@dataclass(slots=True)
-class Story:
-    """Walks through one case. `base_url` serves the product, `tokens` are the cast's."""
-
-    base_url: str
-    tokens: Mapping[str, str]
     target: DemoTarget
     evidence_dir: Path
-    console: Console
-    verified: list[str] = field(default_factory=list)
 
     async def tell(self) -> Path:
         """Walk the golden path and return the path of the evidence file. Raises `StepFailed` at the first step that fails."""
-        async with httpx2.AsyncClient(base_url=self.base_url, timeout=30) as http:
+        async with self.client() as http:
             request = await self._ask(http)
             await self._approve(http, request)
             await self._execute(http, request)
@@ -65,7 +55,7 @@ class Story:
             return await self._evidence(http, request["id"])
 
     async def _ask(self, http: httpx2.AsyncClient) -> dict[str, Any]:
-        self._headline("user-engineer asks for temporary read access to one tenant's rows")
+        self.headline("user-engineer asks for temporary read access to one tenant's rows")
         body = {
             "type": "TEMP_DB_READ_ACCESS",
             "environment": "prod",
@@ -74,58 +64,58 @@ class Story:
             "justification": "Investigate stuck refunds",
             "ticket": "INC-2041",
         }
-        request = await self._post(http, "user-engineer", "/high-risk-ops/requests", body, expect=201)
-        self._check(request["status"] == "pending_approval", f"request {request['id']} waits for its approvals")
-        self._check(
+        request = await self.post(http, "user-engineer", "/high-risk-ops/requests", body, expect=201)
+        self.check(request["status"] == "pending_approval", f"request {request['id']} waits for its approvals")
+        self.check(
             request["required_approvals"] == ["team_lead", "security_officer"], "policy asks for team_lead and security_officer"
         )
         self.console.print(f"    {request['effect']['summary']}", style="dim", soft_wrap=True)
         return request
 
     async def _approve(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> None:
-        self._headline("two different people approve exactly what they were shown")
+        self.headline("two different people approve exactly what they were shown")
         path, vote = f"/high-risk-ops/requests/{request['id']}/approve", {"effect_digest": request["effect_digest"]}
-        refused = await self._post(http, "user-engineer", path, vote, expect=403)
-        self._check(refused["code"] == "operations.self_approval_forbidden", "user-engineer may not approve the own request")
-        after_lead = await self._post(http, "user-team-lead", path, vote, expect=200)
-        self._check(after_lead["status"] == "pending_approval", "user-team-lead approved; one role is still open")
-        after_security = await self._post(http, "user-security", path, vote, expect=200)
-        self._check(after_security["status"] == "approved", "user-security approved; the request is approved")
+        refused = await self.post(http, "user-engineer", path, vote, expect=403)
+        self.check(refused["code"] == "operations.self_approval_forbidden", "user-engineer may not approve the own request")
+        after_lead = await self.post(http, "user-team-lead", path, vote, expect=200)
+        self.check(after_lead["status"] == "pending_approval", "user-team-lead approved; one role is still open")
+        after_security = await self.post(http, "user-security", path, vote, expect=200)
+        self.check(after_security["status"] == "approved", "user-security approved; the request is approved")
 
     async def _execute(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> None:
-        self._headline("the grant is carried out on a real PostgreSQL")
-        active = await self._post(http, "user-engineer", f"/high-risk-ops/requests/{request['id']}/execute", None, expect=200)
-        self._check(active["status"] == "active", f"role {active.get('grant', {}).get('role_name')} is active")
+        self.headline("the grant is carried out on a real PostgreSQL")
+        active = await self.post(http, "user-engineer", f"/high-risk-ops/requests/{request['id']}/execute", None, expect=200)
+        self.check(active["status"] == "active", f"role {active.get('grant', {}).get('role_name')} is active")
         self.console.print(f"    it ends at {active['grant']['expires_at']} by itself", style="dim")
 
     async def _credentials(self, http: httpx2.AsyncClient, request: Mapping[str, Any]) -> dict[str, Any]:
-        self._headline("user-engineer gets credentials, once")
+        self.headline("user-engineer gets credentials, once")
         path = f"/high-risk-ops/requests/{request['id']}/credentials"
-        credentials = await self._post(http, "user-engineer", path, {}, expect=200)
-        self._check(bool(credentials.get("uri")), "the credentials were shown")
-        again = await self._post(http, "user-engineer", path, {}, expect=409)
-        self._check(again["code"] == "operations.credentials_already_shown", "a second call does not show them again")
+        credentials = await self.post(http, "user-engineer", path, {}, expect=200)
+        self.check(bool(credentials.get("uri")), "the credentials were shown")
+        again = await self.post(http, "user-engineer", path, {}, expect=409)
+        self.check(again["code"] == "operations.credentials_already_shown", "a second call does not show them again")
         return credentials
 
     async def _look_around(self, credentials: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
-        self._headline("a psql session with these credentials sees the rows of one tenant only")
+        self.headline("a psql session with these credentials sees the rows of one tenant only")
         truth = await asyncio.to_thread(rows_by_tenant, self.target)
         session = await psycopg.AsyncConnection.connect(credentials["uri"], autocommit=True)
         seen = dict(await _rows(session, "SELECT tenant, count(*) FROM orders GROUP BY tenant"))
-        self._check(
+        self.check(
             seen == {SCOPE: truth[SCOPE]},
             f"{seen.get(SCOPE)} orders of {SCOPE}; of the others ({sum(truth.values())} in all) none",
         )
         async with session.transaction(force_rollback=True):
             await _rows(session, "SELECT count(*) FROM refunds")
         email = (await _rows(session, "SELECT email FROM customers LIMIT 1"))[0][0]
-        self._check(email.endswith("***"), f"e-mail addresses are masked: {email}")
+        self.check(email.endswith("***"), f"e-mail addresses are masked: {email}")
         for attempt in ("SELECT * FROM public.orders", "SELECT tax_id FROM customers", "CREATE ROLE more"):
-            self._check(await _is_refused(session, attempt), f"refused: {attempt}")
+            self.check(await _is_refused(session, attempt), f"refused: {attempt}")
         return session
 
     async def _watch_it_end(self, session: psycopg.AsyncConnection[Any], credentials: Mapping[str, Any]) -> None:
-        self._headline("the access ends by itself, in the middle of the session")
+        self.headline("the access ends by itself, in the middle of the session")
         started = monotonic_seconds()
         seen: list[str] = []
         with Progress(
@@ -138,27 +128,25 @@ class Story:
                 if sight is not None and sight not in seen:
                     seen.append(sight)
                 await asyncio.sleep(_POLL_SECONDS)
-        self._check(
-            _BY_ITSELF in seen, f"the same session sees nothing after {credentials['expires_at']}: {', then '.join(seen)}"
-        )
-        self._check(session.closed, "and it was ended by the revert")
+        self.check(_BY_ITSELF in seen, f"the same session sees nothing after {credentials['expires_at']}: {', then '.join(seen)}")
+        self.check(session.closed, "and it was ended by the revert")
 
     async def _wait_for_proof(self, http: httpx2.AsyncClient, request_id: str) -> None:
-        self._headline("the revert is proven, not assumed")
+        self.headline("the revert is proven, not assumed")
         reverted = await self._until(http, request_id, lambda request: request["status"] == "reverted")
         proof = reverted["grant"]["revert_proof"]
-        self._check(bool(proof), f"the receipt holds the proof, {len(json.dumps(proof))} bytes of it:")
+        self.check(bool(proof), f"the receipt holds the proof, {len(json.dumps(proof))} bytes of it:")
         for name, fact in sorted(_leaves(proof)):
             self.console.print(f"      {name}: {fact}", style="dim", highlight=False, soft_wrap=True)
 
     async def _show_what_was_done(self, http: httpx2.AsyncClient, request_id: str) -> None:
-        self._headline("the database itself kept a record of every read, which nobody could shorten")
-        request = (await http.get(f"/high-risk-ops/requests/{request_id}", headers=self._sign("user-auditor"))).json()
+        self.headline("the database itself kept a record of every read, which nobody could shorten")
+        request = (await http.get(f"/high-risk-ops/requests/{request_id}", headers=self.sign("user-auditor"))).json()
         record = request["grant"]["access_record"]
         path = f"/high-risk-ops/requests/{request_id}/statements?limit=1"
-        first = (await http.get(path, headers=self._sign("user-auditor"))).json()["items"][0]
-        self._check(record["rolled_back"] >= 1, record["summary"])
-        self._check(first["number"] == 1, f"the first of them: {first['statement']}")
+        first = (await http.get(path, headers=self.sign("user-auditor"))).json()["items"][0]
+        self.check(record["rolled_back"] >= 1, record["summary"])
+        self.check(first["number"] == 1, f"the first of them: {first['statement']}")
 
     async def _login_is_refused(self, credentials: Mapping[str, Any]) -> None:
         said = "let in"
@@ -168,73 +156,41 @@ class Story:
         except _CONNECTION_LOST as refusal:
             said = str(refusal)
         # libpq gives no SQLSTATE for a failed login; what counts is that the server answered, and what it said.
-        self._check("password authentication failed" in said, "a new login with the same credentials is refused by the server")
+        self.check("password authentication failed" in said, "a new login with the same credentials is refused by the server")
 
     async def _evidence(self, http: httpx2.AsyncClient, request_id: str) -> Path:
-        self._headline("anyone can be handed one file that tells the whole case")
+        self.headline("anyone can be handed one file that tells the whole case")
         path = f"/evidence/high-risk-ops/{request_id}"
-        first = await http.get(path, headers=self._sign("user-auditor"))
-        second = await http.get(path, headers=self._sign("user-auditor"))
-        self._check(first.status_code == 200 and first.content == second.content, "the bundle has the same bytes every time")  # noqa: PLR2004
-        self._check_bundle(first.json())
+        first = await http.get(path, headers=self.sign("user-auditor"))
+        second = await http.get(path, headers=self.sign("user-auditor"))
+        self.check(first.status_code == 200 and first.content == second.content, "the bundle has the same bytes every time")  # noqa: PLR2004
+        self._check_bundle(first.content)
         self.evidence_dir.mkdir(parents=True, exist_ok=True)
         file = self.evidence_dir / f"{request_id}.evidence.json"
         file.write_bytes(first.content)
         self.console.print(f"    evidence: [bold]{file}[/bold]", soft_wrap=True)
         return file
 
-    def _check_bundle(self, bundle: Mapping[str, Any]) -> None:
-        manifest = bundle["manifest"]
-        digests = all(digest_of_value(bundle[name]) == entry["digest"] for name, entry in manifest["sections"].items())
-        self._check(digests, f"every one of its {len(manifest['sections'])} sections has the digest that the manifest names")
-        receipts = bundle["receipts"]
-        bodies = [canonical_bytes(receipt["body"]) for receipt in receipts]
-        faults = check_chain(bodies, subject_id=manifest["subject"], expected_count=manifest["version"])
-        whole = not faults and all(digest_of(body) == receipt["digest"] for body, receipt in zip(bodies, receipts, strict=True))
-        self._check(
-            whole, f"its {len(receipts)} receipts form one unbroken chain: {', '.join(r['body']['action'] for r in receipts)}"
-        )
-        disclosed = [
-            opens(
-                Disclosure(path=entry["path"], value=entry["value"], salt=bytes.fromhex(entry["salt"])),
-                receipt["body"]["payload"][entry["path"]]["commitment"],
-            )
-            for receipt in receipts
-            for entry in receipt["disclosures"]
-        ]
-        self._check(bool(disclosed) and all(disclosed), "the justification, and the statements, open their commitments")
+    def _check_bundle(self, content: bytes) -> None:
+        receipts = json.loads(content)["receipts"]
+        actions = ", ".join(receipt["body"]["action"] for receipt in receipts)
+        whole = check_bundle(content) == ()
+        self.check(whole, f"every digest in it is right, and its {len(receipts)} receipts form one unbroken chain: {actions}")
+        disclosed = {entry["path"] for receipt in receipts for entry in receipt["disclosures"]}
+        self.check(disclosed, f"what people wrote opens its commitments: {', '.join(sorted(disclosed))}")
 
     async def _until(
         self, http: httpx2.AsyncClient, request_id: str, reached: Callable[[Mapping[str, Any]], bool]
     ) -> dict[str, Any]:
         started = monotonic_seconds()
         while True:
-            response = await http.get(f"/high-risk-ops/requests/{request_id}", headers=self._sign("user-auditor"))
+            response = await http.get(f"/high-risk-ops/requests/{request_id}", headers=self.sign("user-auditor"))
             request: dict[str, Any] = response.json()
             if reached(request):
                 return request
             if monotonic_seconds() - started > REVERT_DEADLINE_SECONDS:
                 raise StepFailed(f"the request is still {request.get('status')}")
             await asyncio.sleep(_POLL_SECONDS)
-
-    async def _post(self, http: httpx2.AsyncClient, handle: str, path: str, body: object, *, expect: int) -> dict[str, Any]:
-        response = await http.post(path, json=body, headers=self._sign(handle))
-        if response.status_code != expect:
-            raise StepFailed(f"POST {path} as {handle} answered {response.status_code} instead of {expect}: {response.text}")
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    def _sign(self, handle: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens[handle]}"}
-
-    def _headline(self, text: str) -> None:
-        self.console.print(f"\n[bold cyan]>[/bold cyan] [bold]{text}[/bold]")
-
-    def _check(self, holds: object, what: str) -> None:
-        if not holds:
-            raise StepFailed(what)
-        self.verified.append(what)
-        self.console.print(f"  [green]ok[/green] {what}", highlight=False, soft_wrap=True)
 
 
 async def _rows(session: psycopg.AsyncConnection[Any], query: str) -> list[tuple[Any, ...]]:

@@ -1,0 +1,1 @@
+"""A large demo tenant: some deals and requests told through the product itself, and as many true copies as are asked for."""
