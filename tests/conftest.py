@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.support.clock import MovableClock
+from tests.support.store import as_owner
 from tests.support.targets import BIN_PATHS, require_version, running_cluster
 from tests.support.world import CAST, World
 from trustpack.app.bootstrap import Container, open_container, prepare_store
@@ -42,11 +43,17 @@ def settings(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
             database_url=SecretStr(url) if url else None,
             database_pool_size=12,
             worker_poll_seconds=0.05,
+            policy_deadline_ms=5000,  # the machine may be busy
             token_requests_per_second=0,
             failed_sign_ins_per_minute=0,
             _env_file=None,
         )
         prepare_store(made)
+        if url is None:
+            with as_owner(made) as connection:
+                # The machine outlives the run: what a commit wrote need not reach a disk.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("SELECT pg_reload_conf()")
         yield made
         if url is None:
             embedded_cluster(made).stop(mode="immediate")

@@ -117,7 +117,7 @@ async def settle(world: ScriptedWorld, request_id: str) -> dict[str, Any]:
     """Wait until nobody is at work on a request in this process any more, and return it."""
     request: dict[str, Any] = {}
     with suppress(TimeoutError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             # What ends the work is a job of the application, which tells nobody but the store.
             while (request := await world.read(request_id))["status"] in {"executing", "reverting"}:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

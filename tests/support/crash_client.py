@@ -16,7 +16,7 @@ from tests.support.estate import Estate
 from tests.support.invariant import Acknowledgement
 from tests.support.world import request_body
 
-_PATIENCE_SECONDS: Final = 60
+_PATIENCE_SECONDS: Final = 120
 _PAUSE_SECONDS: Final = 0.02
 _TIMEOUT_SECONDS: Final = 30.0
 

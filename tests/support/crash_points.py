@@ -10,6 +10,7 @@ Whether workers look after the targets by themselves, when they start and each m
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -64,6 +65,11 @@ class Crossing:
     def is_of_job(self, kind: str) -> bool:
         """Say whether it lies in the work of a job of this kind."""
         return self.point.startswith(f"{kind} | ")
+
+    @property
+    def is_of_renewal(self) -> bool:
+        """Say whether a lease is renewed there, which only work that takes long comes by."""
+        return "JobRunner._keep_lease" in self.point
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +177,21 @@ def keep_compiled_policies(wire: Wire) -> None:
     """Compile the policies once, for every server to come: it is most of what a start takes."""
     config = Config()
     config.epoch_interruption = True
-    [source] = policy_directory(Settings(_env_file=None)).glob("*.wasm")
-    wire.compiled_policies.write_bytes(Module(Engine(config), source.read_bytes()).serialize())
+    engine = Engine(config)
+    wire.compiled_policies.mkdir(exist_ok=True)
+    for path in policy_directory(Settings(_env_file=None)).glob("*.wasm"):
+        source = path.read_bytes()
+        (wire.compiled_policies / _name_of(source)).write_bytes(Module(engine, source).serialize())
+
+
+def _name_of(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()
 
 
 def install(wire: Wire) -> None:
     """Put a sentry at every door of this process; nothing of the product is at work in it yet."""
-    compiled = wire.compiled_policies.read_bytes()
-    wasm.Module = lambda engine, _: Module.deserialize(engine, compiled)
+    compiled = {path.name: path.read_bytes() for path in wire.compiled_policies.iterdir()}
+    wasm.Module = lambda engine, source: Module.deserialize(engine, compiled[_name_of(source)])
     come_by = Sentry(wire).come_by
     for name in STATEMENTS:
         setattr(Transaction, name, _watched(getattr(Transaction, name), lambda _, name=name: come_by(name)))
@@ -262,6 +275,8 @@ def _watched_app(build_app: Any, come_by: Callable[[str], None]) -> Any:
 
             await app(scope, receive, watched if scope["type"] == "http" else send)
 
+        # The server ends the application's streams before it stops.
+        answer.state = app.state
         return answer
 
     return build

@@ -28,6 +28,7 @@ from trustpack.platform.settings import Settings
 _ENVIRONMENT: Final = {
     "TRUSTPACK_DATABASE_POOL_SIZE": "6",
     "TRUSTPACK_LOG_LEVEL": "warning",
+    "TRUSTPACK_POLICY_DEADLINE_MS": "5000",
     "TRUSTPACK_WORKER_POLL_SECONDS": "0.05",
 }
 

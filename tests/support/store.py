@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -69,6 +70,22 @@ def tables_of_system(settings: Settings) -> set[str]:
     """Return the tables in which the login that finds due work sees the rows of every tenant."""
     query = "SELECT tablename FROM pg_policies WHERE schemaname = 'trustpack' AND roles = '{trustpack_system}'"
     return {row["tablename"] for row in rows_as_owner(settings, query)}
+
+
+@contextmanager
+def held_table(settings: Settings, table: str) -> Iterator[None]:
+    """Let nobody read a table for a while."""
+    with as_owner(settings) as connection, connection.transaction():
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier("trustpack", table)))
+        yield
+
+
+async def somebody_waits_for(settings: Settings, table: str) -> None:
+    """Wait until a session of the store has come to a table that is held."""
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    async with asyncio.timeout(30):
+        while not rows_as_owner(settings, waiting, f"trustpack.{table}"):  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.02)
 
 
 @contextmanager

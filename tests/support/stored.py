@@ -86,15 +86,13 @@ async def end_leases(world: World) -> None:
         await tx.write("UPDATE trustpack.jobs SET locked_until = clock_timestamp() - interval '1 second'", {})
 
 
-async def chain_faults(world: World, request_id: str) -> Sequence[object]:
-    """Return every fault of a request's stored receipts, gaps and a version that differs from their number included."""
+async def chain_faults(world: World, subject_id: str, *, table: str = "high_risk_requests") -> Sequence[object]:
+    """Return every fault of a subject's stored receipts, gaps and a version that differs from their number included."""
     bodies = await rows(
-        world, "SELECT body FROM trustpack.receipts WHERE subject_id = %(subject)s ORDER BY seq", subject=request_id
+        world, "SELECT body FROM trustpack.receipts WHERE subject_id = %(subject)s ORDER BY seq", subject=subject_id
     )
-    version = (await rows(world, "SELECT version FROM trustpack.high_risk_requests WHERE id = %(id)s", id=request_id))[0][
-        "version"
-    ]
-    return check_chain([row["body"] for row in bodies], subject_id=request_id, expected_count=version)
+    [subject] = await rows(world, f"SELECT version FROM trustpack.{table} WHERE id = %(id)s", id=subject_id)
+    return check_chain([row["body"] for row in bodies], subject_id=subject_id, expected_count=subject["version"])
 
 
 def tables_holding(world: World, text: str) -> list[str]:

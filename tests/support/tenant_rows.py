@@ -10,8 +10,12 @@ from typing import Any, cast
 from psycopg import Connection, sql
 from psycopg.rows import DictRow
 
+from tests.support.browsers import signed_in
+from tests.support.deals import PRICES, selling
+from tests.support.delegating import lend
 from tests.support.world import World
 from trustpack.capabilities import directory
+from trustpack.capabilities.directory.service.accounts import invite
 from trustpack.proof.canonical import digest_of
 
 Row = dict[str, Any]
@@ -29,10 +33,20 @@ async def live(world: World) -> None:
     """Do something of everything, so that the tenant has rows wherever the flow writes."""
     async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
         await directory.add_team(tx, world.operator, name="payments")
+        await directory.join_team(tx, world.operator, handle="user-engineer", team="payments")
+        await invite(tx, world.operator, handle="user-engineer")
+    await signed_in(world, "user-engineer")
     await world.active()
     request = await world.ask()
     response = await world.act("user-engineer", request["id"], "cancel", key="k1")
     assert response.status_code == 200, response.text
+    deals = await selling(world)
+    activated = await deals.act("user-ae", await deals.approved(), "activate")
+    assert activated.status_code == 200, activated.text
+    cloned = await deals.act("user-ae", await deals.quote(person="user-manager"), "clone")
+    assert cloned.status_code == 201, cloned.text
+    await deals.import_prices(PRICES)
+    await lend(deals, to="user-engineer")
 
 
 def fill_what_is_empty(connection: Connection[DictRow], tables: Sequence[str], tenant_id: str) -> None:

@@ -52,12 +52,18 @@ class World:
         return system_actor(self.tenant_id, "operator")
 
     async def add_person(
-        self, handle: str, *roles: Role, kind: ActorKind = ActorKind.PERSON, account_id: str | None = None
+        self, handle: str, *roles: Role, kind: ActorKind = ActorKind.PERSON, account_id: str | None = None, name: str = ""
     ) -> str:
-        """Add somebody and return their token."""
+        """Add somebody, whom people know by a name or else by the handle, and return their token."""
         async with self.container.unit_of_work.transaction(self.tenant_id) as tx:
             person = await directory.add_person(
-                tx, self.operator, handle=handle, display_name=handle, kind=kind, roles=frozenset(roles), account_id=account_id
+                tx,
+                self.operator,
+                handle=handle,
+                display_name=name or handle,
+                kind=kind,
+                roles=frozenset(roles),
+                account_id=account_id,
             )
         self.people[handle] = person
         return await self.issue_token(handle)

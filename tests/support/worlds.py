@@ -20,6 +20,7 @@ from trustpack.capabilities.operations.jobs import job_handlers, most_of_kind
 from trustpack.capabilities.operations.ports import TargetAdapter
 from trustpack.capabilities.operations.service.context import Operations, adapters_by_kind
 from trustpack.capabilities.policy import PolicyGate
+from trustpack.capabilities.revops.jobs import job_handlers as revops_handlers
 from trustpack.kernel.actor import system_actor
 from trustpack.platform.jobs import JobRunner, Worker
 
@@ -35,7 +36,12 @@ class ScriptedWorld(World):
 
 @asynccontextmanager
 async def scripted_world(
-    container: Container, clock: MovableClock, *, gate: PolicyGate | None = None, **limits: Any
+    container: Container,
+    clock: MovableClock,
+    *,
+    gate: PolicyGate | None = None,
+    kind: type[ScriptedWorld] = ScriptedWorld,
+    **limits: Any,
 ) -> AsyncIterator[ScriptedWorld]:
     """Open a fresh tenant on the same store, behind an application of its own with other limits or another gate."""
     target = ScriptedTarget(clock)
@@ -48,7 +54,7 @@ async def scripted_world(
     own = container_with(container, operations)
     transport = httpx2.ASGITransport(app=build_app(own, with_worker=False), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://trustpack.test") as http:
-        world = ScriptedWorld(tenant_id=f"scripted-{next(_numbers)}", container=own, clock=clock, http=http, target=target)
+        world = kind(tenant_id=f"scripted-{next(_numbers)}", container=own, clock=clock, http=http, target=target)
         await populate(world)
         yield world
 
@@ -69,7 +75,8 @@ async def world_on(
 
 def container_with(container: Container, operations: Operations) -> Container:
     """Return a container like the given one whose flow works with other collaborators."""
-    runner = JobRunner(container.unit_of_work, job_handlers(operations))
+    revops = replace(container.revops, gate=operations.gate)
+    runner = JobRunner(container.unit_of_work, {**job_handlers(operations), **revops_handlers(revops)})
     worker = Worker(
         runner,
         system_pool=container.system_pool,
@@ -77,7 +84,7 @@ def container_with(container: Container, operations: Operations) -> Container:
         poll_seconds=container.settings.worker_poll_seconds,
         most_of_kind=most_of_kind(),
     )
-    return replace(container, gate=operations.gate, operations=operations, runner=runner, worker=worker)
+    return replace(container, gate=operations.gate, operations=operations, revops=revops, runner=runner, worker=worker)
 
 
 async def populate(world: World, document: Mapping[str, Any] = RECORD_TARGET) -> None:
