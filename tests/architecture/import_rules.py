@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator
 
@@ -28,6 +29,10 @@ LAYERS = {"kernel": 1, "proof": 2, "platform": 3, "capabilities": 4, "app": 5}
 
 # What stays behind the front door for everybody, the composition root included.
 INSIDE = {"model", "rules", "store"}
+
+# How a transaction sends statements.
+STATEMENTS = {"execute", "executemany", "fetch_all", "fetch_one", "stream", "write"}
+TRANSACTIONS = {"connection", "cursor", "transaction", "tx"}
 
 PROOF_LIBRARIES = {"cryptography", "rfc8785"}
 
@@ -98,6 +103,23 @@ def check_ranks(source: str, *, module: str, is_package: bool = False) -> Iterat
             yield Fault(item.line, "a capability's own files import each other directly, not through their front door")
         elif part != own_part and RANKS.get(part, 0) >= RANKS.get(own_part, 0):
             yield Fault(item.line, f"`{own_part}` may not import `{part}`: imports point from the edges down to the model")
+
+
+def check_pages(source: str, *, module: str, is_package: bool = False) -> Iterator[Fault]:
+    """Pages go through the same use cases as the API: no page opens a store, a transaction's SQL or a driver."""
+    if part_of(module) != "pages" and not module.startswith("trustpack.platform.web.pages"):
+        return
+    for item in imports_of(source, module=module, is_package=is_package):
+        target = f"{item.module}.{item.name}" if item.name else item.module
+        if "store" in target.split(".") or target.startswith("psycopg"):
+            yield Fault(item.line, f"a page may not reach `{target}`; call the service that the API calls")
+    for node in ast.walk(ast.parse(source)):
+        # A store behind a service's name, or a statement on the transaction that a service is handed.
+        if not isinstance(node, ast.Attribute):
+            continue
+        is_statement = node.attr in STATEMENTS and isinstance(node.value, ast.Name) and node.value.id in TRANSACTIONS
+        if node.attr == "store" or is_statement:
+            yield Fault(node.lineno, f"a page may not use `.{node.attr}`; call the service that the API calls")
 
 
 def check_layers(source: str, *, module: str, is_package: bool = False) -> Iterator[Fault]:

@@ -25,6 +25,8 @@ CAPABILITY_LIMITS = {
     "adapters": 300,
 }
 OTHER_LIMIT = 400
+# What browsers get: a longer file does more than one thing.
+PAGE_FILE_LIMITS = {".css": 400, ".html": 120, ".js": 120}
 FOLDERS_WITHOUT_CODE = {"templates"}
 # One file per outside system, so never a single file.
 ALWAYS_A_PACKAGE = {"adapters"}
@@ -57,6 +59,18 @@ def check_length(path: PurePosixPath, text: str) -> Iterator[Fault]:
     lines = len(text.splitlines())
     if lines > limit:
         yield Fault(limit + 1, f"{lines} lines; the limit is {limit}: make it a package of the same name, one file per use case")
+
+
+def check_page_file(path: PurePosixPath, text: str) -> Iterator[Fault]:
+    """A template, sheet or script of ours stands where pages are made, and stays short; vendored ones are left alone."""
+    if path.suffix not in PAGE_FILE_LIMITS or "vendor" in path.parts:
+        return
+    folders = {".html": {"templates"}}.get(path.suffix, {"static"})
+    if not folders & set(path.parts):
+        yield Fault(1, f"`{path.suffix}` files stand in {' or '.join(sorted(folders))}/")
+    lines, limit = len(text.splitlines()), PAGE_FILE_LIMITS[path.suffix]
+    if lines > limit:
+        yield Fault(limit + 1, f"{lines} lines; the limit is {limit}: one component, sheet or script per matter")
 
 
 def check_name(path: PurePosixPath) -> Iterator[Fault]:

@@ -33,8 +33,19 @@ def test_no_module_outgrows_its_limit():
     assert not faults, report(faults)
 
 
+def test_no_template_sheet_or_script_outgrows_its_limit():
+    faults = [
+        f"{shown(path)}: {fault.message}"
+        for path in project_files()
+        if path.is_relative_to(PACKAGE)
+        for fault in shape_rules.check_page_file(in_package(path), read(path))
+    ]
+
+    assert not faults, report(faults)
+
+
 def test_every_name_says_what_it_holds():
-    code = (path for path in project_files() if path.suffix in {".py", ".rego", ".sql", ".sh"})
+    code = (path for path in project_files() if path.suffix in {".py", ".rego", ".sql", ".sh", ".html", ".css", ".js"})
     faults = [
         f"{shown(path)}: {fault.message}"
         for path in code
@@ -93,6 +104,29 @@ def test_a_file_of_the_plan_is_left_alone(path: str):
 def test_a_file_may_reach_its_limit_and_not_pass_it(path: str, limit: int):
     assert not list(shape_rules.check_length(PurePosixPath(path), "x = 1\n" * limit))
     assert list(shape_rules.check_length(PurePosixPath(path), "x = 1\n" * (limit + 1)))
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [
+        ("capabilities/x/templates/a.html", 121),
+        ("platform/web/static/css/a.css", 401),
+        ("platform/web/static/js/a.js", 121),
+        ("capabilities/x/pages/a.html", 1),
+        ("capabilities/x/templates/a.css", 1),
+        ("app/a.js", 1),
+    ],
+)
+def test_a_page_file_that_is_long_or_out_of_place_is_found(path: str, lines: int):
+    assert list(shape_rules.check_page_file(PurePosixPath(path), "x\n" * lines))
+
+
+@pytest.mark.parametrize(
+    ("path", "lines"),
+    [("capabilities/x/templates/a.html", 120), ("platform/web/static/vendor/a.js", 999), ("platform/web/static/css/a.css", 400)],
+)
+def test_a_page_file_in_its_place_and_limit_is_left_alone(path: str, lines: int):
+    assert not list(shape_rules.check_page_file(PurePosixPath(path), "x\n" * lines))
 
 
 @pytest.mark.parametrize("path", ["src/utils.py", "src/common/x.py", "src/request_manager.py", "tests/db-helpers.py"])

@@ -182,7 +182,7 @@ def unreadable_record(estate: Estate) -> Iterator[None]:
 
 
 def of_the_comparison(crossing: Crossing) -> bool:
-    return crossing.is_of_job(RECONCILE_JOB)
+    return crossing.is_of_job(RECONCILE_JOB) and not crossing.is_of_renewal
 
 
 def of_the_telling(crossing: Crossing) -> bool:

@@ -16,11 +16,12 @@ from tests.support.crash_points import Crossing
 from tests.support.estate import Estate, Process, a_server
 from tests.support.store import as_owner, rows_as_owner
 from trustpack.capabilities.operations.service.context import RECONCILE_JOB
+from trustpack.platform.web.idempotency import SWEEP_JOB
 
 _SETTLE_SECONDS: Final = 60
 _PAUSE_SECONDS: Final = 0.02
 _AT_ONCE: Final = 4
-_DEATH_SECONDS: Final = 15
+_DEATH_SECONDS: Final = 60
 
 
 @dataclass(slots=True)
@@ -46,33 +47,39 @@ class Killer:
                 store.execute("UPDATE trustpack.jobs SET locked_until = clock_timestamp() - interval '1 second'")
         self.server.start()
 
-    def use(self, step: Step) -> None:
-        """Have the server running with the settings of the step."""
+    async def use(self, step: Step) -> None:
+        """Have the server running with the settings of the step, and with no round that begins as it starts."""
         if self.server.environment != step.environment or self.server.has_died():
             self.server.kill()
+            await self.put_off_rounds()
             self.server = a_server(self.estate, **step.environment)
             self.server.start()
             self.client.doors[:] = [self.server.url]
 
-    async def put_off_comparisons(self) -> None:
-        """Have no target compared until somebody asks for it: what was changed there for a test is not for it to find."""
+    async def put_off_rounds(self) -> None:
+        """Have no target compared and no old key swept until a step asks for it.
+
+        A comparison would find what a test has changed on a target, and neither round is part of a step beside which it comes.
+        Of a running server the end of a round that was under way may still be noted.
+        """
+        rounds = [RECONCILE_JOB, SWEEP_JOB]
         async with asyncio.timeout(_SETTLE_SECONDS):
             while True:
                 with as_owner(self.estate.settings) as store:
                     store.execute(
-                        "UPDATE trustpack.jobs SET due_at = now() + interval '1 day' WHERE kind = %s"
+                        "UPDATE trustpack.jobs SET due_at = now() + interval '1 day' WHERE kind = ANY (%s)"
                         " AND (locked_until IS NULL OR locked_until < clock_timestamp())",
-                        (RECONCILE_JOB,),
+                        (rounds,),
                     )
-                    left = store.execute("SELECT 1 FROM trustpack.jobs WHERE kind = %s AND due_at <= now()", (RECONCILE_JOB,))
+                    left = store.execute("SELECT 1 FROM trustpack.jobs WHERE kind = ANY (%s) AND due_at <= now()", (rounds,))
                     if left.fetchone() is None:
                         return
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def trace(self, step: Step) -> list[Crossing]:
         """Run a step undisturbed and return the points of its own that it comes by, in order."""
-        self.use(step)
-        await self.put_off_comparisons()
+        await self.use(step)
+        await self.put_off_rounds()
         subject = await step.given(self.client)
         self.estate.wire.take_notes()
         self.estate.wire.note_points()
@@ -85,7 +92,7 @@ class Killer:
 
     async def prepare(self, step: Step, count: int) -> list[str]:
         """Return so many cases on which the step may be taken."""
-        self.use(step)
+        await self.use(step)
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def one() -> str:
@@ -98,7 +105,7 @@ class Killer:
         """Take a step, die at one point of it, come back, and return what is wrong afterwards."""
         deaths, told = self.deaths, drift_told(self.estate)
         self.estate.wire.take_notes()
-        await self.put_off_comparisons()
+        await self.put_off_rounds()
         with step.circumstances(self.estate):
             self.estate.wire.kill_at(point, occurrence=occurrence)
             request_id = await step.when(self.client, subject)
@@ -134,7 +141,7 @@ class Killer:
 
     async def close_everything(self) -> None:
         """Have every case that waits for people end: cancelled, or taken back."""
-        self.use(GOVERNED[0])
+        await self.use(GOVERNED[0])
         waiting = rows_as_owner(
             self.estate.settings,
             "SELECT id, status FROM trustpack.high_risk_requests WHERE status IN ('pending_approval', 'approved', 'active')",

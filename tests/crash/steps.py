@@ -25,7 +25,7 @@ from trustpack.app.local_store import run_in_transaction
 from trustpack.capabilities import directory
 from trustpack.capabilities.operations import parse_definition_file
 from trustpack.capabilities.operations.adapters.postgres.cleaning import install_cleaning, uninstall_cleaning
-from trustpack.capabilities.operations.service.context import RECONCILE_JOB
+from trustpack.capabilities.operations.service.context import EXECUTE_JOB, RECONCILE_JOB
 from trustpack.kernel.actor import Role, system_actor
 from trustpack.platform.web.idempotency import SWEEP_JOB
 
@@ -43,7 +43,15 @@ class Kills(Enum):
 
 
 def of_the_flow(crossing: Crossing) -> bool:
-    return not crossing.is_of_job(RECONCILE_JOB)
+    return not (crossing.is_of_job(RECONCILE_JOB) or crossing.is_of_job(SWEEP_JOB) or crossing.is_of_renewal)
+
+
+def of_the_sweep(crossing: Crossing) -> bool:
+    return crossing.is_of_job(SWEEP_JOB) and not crossing.is_of_renewal
+
+
+def of_an_execution_that_takes_long(crossing: Crossing) -> bool:
+    return of_the_flow(crossing) or (crossing.is_of_renewal and crossing.is_of_job(EXECUTE_JOB))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +135,10 @@ async def dropped_by_somebody(client: Client) -> str:
     return request_id
 
 
-async def sweep_due(client: Client) -> str:
-    """Have the daily sweep of old idempotency keys be due."""
+async def sweep(client: Client, _: str) -> str:
+    """Have the daily sweep of old idempotency keys be due, and wait until it is over."""
     with as_owner(client.estate.settings) as store:
         store.execute("UPDATE trustpack.jobs SET due_at = now() WHERE kind = %s AND tenant_id = %s", (SWEEP_JOB, client.tenant))
-    return ""
-
-
-async def await_sweep(client: Client, _: str) -> str:
     async with asyncio.timeout(30):
         while rows_as_owner(client.estate.settings, "SELECT 1 FROM trustpack.jobs WHERE kind = %s AND due_at < now()", SWEEP_JOB):
             await client.on_failure()
@@ -330,6 +334,7 @@ BESIDE: Final = (
         execute,
         "active",
         circumstances=partial(spoiled, what_happens=SLEEPS, to_whom=NEW_GRANTS),
+        is_its_own=of_an_execution_that_takes_long,
     ),
     Step(
         "credentials that the target fails to take",
@@ -348,7 +353,7 @@ BESIDE: Final = (
     ),
     Step("a revert that cleans up in another database", opened_elsewhere, revert, "reverted", circumstances=cleaning_elsewhere),
     Step("a revert after somebody dropped the role", dropped_by_somebody, revert, "reverted", prepared_late=True),
-    Step("the sweep of old keys", sweep_due, await_sweep, None, prepared_late=True),
+    Step("the sweep of old keys", nothing, sweep, None, is_its_own=of_the_sweep),
     Step("reading", opened, read_everything, "active", kills=Kills.NEVER),
     Step("a preview", asked, preview, "pending_approval", kills=Kills.NEVER),
 )

@@ -18,7 +18,7 @@ from trustpack.platform.jobs import LEASE_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 RETURN_SECONDS: Final = 5
-A_REVERT_SECONDS: Final = 5
+A_REVERT_SECONDS: Final = 20
 LIVES_SECONDS: Final = 15
 """Longer than it takes from the grant to the kill, however slow the machine."""
 END: Final = Step("the end of the access", partial(active, seconds=LIVES_SECONDS), wait, "reverted")

@@ -12,13 +12,16 @@ import jsonschema_rs
 import pytest
 
 from tests.support.clock import MovableClock
+from tests.support.deals import LEAD, Deals, selling
+from tests.support.delegating import delegate, end, lend
 from tests.support.scripted_target import unavailable
 from tests.support.world import World, request_body
 from tests.support.worlds import ScriptedWorld, scripted_world
 from trustpack.app.bootstrap import Container
 from trustpack.app.http import build_app
 
-# api.md: "High-risk operations", "Evidence, graph, policy, ledger" and "Operations of the service", as far as they are built.
+# api.md: "High-risk operations", "RevOps", "Evidence, graph, policy, ledger" and "Operations of the service", as far as they are
+# built.
 PROMISED = {
     ("POST", "/high-risk-ops/requests"),
     ("POST", "/high-risk-ops/requests/preview"),
@@ -32,8 +35,30 @@ PROMISED = {
     ("POST", "/high-risk-ops/requests/{request_id}/revert"),
     ("GET", "/high-risk-ops/requests/{request_id}/receipts"),
     ("GET", "/evidence/high-risk-ops/{request_id}"),
+    ("GET", "/evidence/revops/deals/{deal_id}"),
     ("GET", "/policy/decisions/{decision_id}"),
     ("GET", "/policy/decisions"),
+    ("POST", "/revops/leads"),
+    ("GET", "/revops/leads"),
+    ("GET", "/revops/price-book"),
+    ("GET", "/revops/opportunities/{opportunity_id}"),
+    ("POST", "/revops/quotes"),
+    ("GET", "/revops/quotes"),
+    ("GET", "/revops/quotes/{quote_id}"),
+    ("PATCH", "/revops/quotes/{quote_id}"),
+    ("GET", "/revops/quotes/{quote_id}/revisions"),
+    ("GET", "/revops/quotes/{quote_id}/receipts"),
+    ("POST", "/revops/quotes/{quote_id}/preview-approvals"),
+    ("POST", "/revops/quotes/{quote_id}/submit-for-approval"),
+    ("POST", "/revops/quotes/{quote_id}/approve"),
+    ("POST", "/revops/quotes/{quote_id}/reject"),
+    ("POST", "/revops/quotes/{quote_id}/recall"),
+    ("POST", "/revops/quotes/{quote_id}/activate"),
+    ("POST", "/revops/delegations"),
+    ("GET", "/revops/delegations"),
+    ("GET", "/revops/delegations/{delegation_id}"),
+    ("GET", "/revops/delegations/{delegation_id}/receipts"),
+    ("DELETE", "/revops/delegations/{delegation_id}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
 }
@@ -184,12 +209,68 @@ async def every_kind_of_answer(world: ScriptedWorld) -> None:
     await world.call(None, "GET", "/readyz")
 
 
+async def every_kind_of_answer_about_deals(deals: Deals) -> None:
+    """Make the application answer about leads and quotes in every way that a person can bring about."""
+    await deals.call("user-ae", "POST", "/leads", LEAD)
+    await deals.call("user-ae", "POST", "/leads", LEAD | {"email": "nobody"})
+    await deals.call("user-ae", "POST", "/quotes", deals.body(discount_percent="101"))
+    await deals.call("user-ae", "POST", "/quotes", deals.body(valid_until="2020-01-01"))
+    await deals.call("user-engineer", "POST", "/quotes", deals.body())
+    lines = [{"sku": "seat", "description": "Seats", "quantity": 3, "unit_price": "600.00", "recurring": True}]
+    quote = await deals.quote(amount=None, discount_percent=None, lines=lines, term_months=12, start_date="2027-01-01")
+    await deals.act("user-ae", quote, "preview-approvals")
+    await deals.act("user-ae", quote, "submit-for-approval")
+    await deals.act("user-ae", quote, "approve", {})
+    await deals.act("user-manager", quote, "approve", {"terms_digest": "sha256:" + "0" * 64})
+    await deals.act("user-manager", quote, "reject", {"reason": "no"})
+    await deals.call(
+        "user-ae", "PATCH", f"/quotes/{quote['id']}", {"terms": deals.terms(discount_percent="5"), "title": "Renewal"}
+    )
+    await deals.act("user-ae", quote, "clone")
+    await deals.act("user-ae", await deals.submitted(), "recall")
+    activated = await deals.approved()
+    await deals.act("user-ae", activated, "activate")
+    await deals.act("user-ae", activated, "activate")
+    for person in ("user-auditor", "user-engineer"):
+        await deals.call(person, "GET", "/leads")
+        await deals.call(person, "GET", "/price-book")
+        await deals.call(person, "GET", f"/opportunities/{deals.opportunity_id}")
+        await deals.call(person, "GET", f"/opportunities/{deals.opportunity_id}/receipts")
+        await deals.call(person, "GET", f"/leads/{deals.lead_id}/receipts")
+        await deals.call(person, "GET", "/quotes")
+        for rest in ("", "/revisions", "/receipts"):
+            await deals.call(person, "GET", f"/quotes/{quote['id']}{rest}")
+        await deals.world.call(person, "GET", f"/policy/decisions?subject={activated['id']}")
+        for deal_id in (activated["id"], deals.opportunity_id):
+            await deals.world.call(person, "GET", f"/evidence/revops/deals/{deal_id}")
+
+
+async def every_kind_of_answer_about_delegations(deals: Deals) -> None:
+    """Make the application answer about delegations, and about a vote by one, in every way that a person can bring about."""
+    made = await lend(deals, to="user-engineer")
+    quote = await deals.submitted()
+    await deals.act("user-engineer", quote, "approve", {})
+    await delegate(deals, "user-ae")
+    await delegate(deals, to="nobody-of-that-name", begins=-1)
+    await end(deals, made, "user-engineer")
+    for person in ("user-engineer", "user-auditor", "user-ae"):
+        await deals.call(person, "GET", "/delegations")
+        await deals.call(person, "GET", f"/delegations/{made['id']}")
+        await deals.call(person, "GET", f"/delegations/{made['id']}/receipts")
+        await deals.call(person, "GET", f"/quotes/{quote['id']}")
+    for _ in range(2):
+        await end(deals, made)
+
+
 async def test_every_answer_is_declared_and_valid_by_its_schema(
     observed: tuple[ScriptedWorld, list[httpx2.Response]], document: dict[str, Any]
 ) -> None:
     world, answers = observed
 
     await every_kind_of_answer(world)
+    deals = await selling(world)
+    await every_kind_of_answer_about_deals(deals)
+    await every_kind_of_answer_about_delegations(deals)
 
     faults = []
     for answer in answers:
@@ -326,3 +407,30 @@ async def test_the_links_of_a_page_lead_to_the_next_page_and_to_its_first_reques
 
     assert statuses == [200, 200]
     assert walk.answer.json()["id"] in {first["id"], second["id"]}
+
+
+async def test_the_links_alone_lead_from_a_quote_to_its_contract(world: World, document: dict[str, Any]) -> None:
+    deals = await selling(world)
+    walk = Walk(world, document, await deals.call("user-ae", "POST", "/quotes", deals.body()))
+
+    statuses = [
+        await walk.follow("user-ae", "preview_approvals"),
+        await walk.follow("user-ae", "submit_quote"),
+        await walk.follow("user-manager", "approve_quote", {}),
+        await walk.follow("user-finance", "approve_quote", {}),
+        await walk.follow("user-ae", "activate_quote"),
+        *[
+            await walk.follow("user-auditor", operation)
+            for operation in (
+                "read_quote_receipts",
+                "read_quote_revisions",
+                "list_decisions",
+                "download_deal_evidence",
+                "read_opportunity",
+                "read_quote",
+            )
+        ],
+    ]
+
+    assert statuses == [200] * 11
+    assert walk.answer.json()["contract"]["status"] == "activated"

@@ -7,15 +7,25 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api_matrix.expected import ABOUT_A_CASE, CALLS, COLUMNS, COMMANDS, EXPECTED
-from tests.support.matrix import Ids, Matrix, ids_of, recorded_statements, shape_of
+from tests.integration.api_matrix.expected import ABOUT_A_CASE, CALLS, COLUMNS, COMMANDS, EXPECTED, LISTS
+from tests.support.delegating import receipts_of
+from tests.support.matrix import Ids, Matrix, ids_of, ids_of_deal, new_delegation, recorded_statements, shape_of
 from trustpack.platform.web.pagination import encode_cursor
 
 UNKNOWN: Ids = {
     name: f"{prefix}_0190163d8694739b962b6e2b9f9d4f4c"
-    for name, prefix in {"request": "hro", "decision": "dec", "person": "usr"}.items()
+    for name, prefix in {
+        "request": "hro",
+        "decision": "dec",
+        "person": "usr",
+        "quote": "quo",
+        "opportunity": "opp",
+        "lead": "lead",
+        "deal_decision": "dec",
+        "delegation": "dlg",
+    }.items()
 }
-MALFORMED: Ids = {"request": "hro_1", "decision": "dec_1", "person": "usr_1"}
+MALFORMED: Ids = {name: f"{text[:3]}_1" for name, text in UNKNOWN.items()}
 HIDDEN = 404
 INSIDERS = [handle for handle in COLUMNS.values() if handle != "outsider"]
 
@@ -23,13 +33,25 @@ INSIDERS = [handle for handle in COLUMNS.values() if handle != "outsider"]
 @pytest.fixture(scope="module")
 async def theirs(matrix: Matrix) -> Ids:
     """The ids of a live case of the other tenant."""
-    return ids_of(await matrix.there.active())
+    deals = matrix.deals_there
+    return {
+        **ids_of(await matrix.there.active()),
+        **ids_of_deal(await deals.approved()),
+        **await new_delegation(deals),
+        "lead": deals.lead_id,
+    }
 
 
 @pytest.fixture(scope="module")
 async def ours(matrix: Matrix) -> Ids:
     """The ids of a live case of the tenant that is asked."""
-    return ids_of(await matrix.here.active())
+    deals = matrix.deals
+    return {
+        **ids_of(await matrix.here.active()),
+        **ids_of_deal(await deals.approved()),
+        **await new_delegation(deals),
+        "lead": deals.lead_id,
+    }
 
 
 async def watched(
@@ -39,6 +61,18 @@ async def watched(
     with recorded_statements(monkeypatch) as sent:
         answer = await matrix.ask(handle, route, CALLS[route], ids, key=key)
     return shape_of(answer), sent
+
+
+async def stand_of(matrix: Matrix, theirs: Ids) -> object:
+    """Return how the other tenant's case, deal and delegation stand, with every receipt."""
+    quote = {"id": theirs["quote"]}
+    return (
+        await matrix.there.read(theirs["request"]),
+        await matrix.there.actions(theirs["request"]),
+        await matrix.deals_there.read(quote),
+        await matrix.deals_there.actions(quote),
+        await receipts_of(matrix.deals_there, {"id": theirs["delegation"]}),
+    )
 
 
 @pytest.mark.parametrize("route", ABOUT_A_CASE)
@@ -75,7 +109,7 @@ async def test_a_case_that_is_hidden_in_the_own_tenant_looks_like_one_that_is_no
     assert hidden == {handle: shape_of(await matrix.ask(handle, route, CALLS[route], UNKNOWN)) for handle in unable}
 
 
-@pytest.mark.parametrize("route", [route for route in ABOUT_A_CASE if route != "GET /high-risk-ops/requests"])
+@pytest.mark.parametrize("route", [route for route in ABOUT_A_CASE if route not in LISTS])
 async def test_a_malformed_id_is_answered_like_an_unknown_one(matrix: Matrix, route: str) -> None:
     malformed = {handle: shape_of(await matrix.ask(handle, route, CALLS[route], MALFORMED)) for handle in COLUMNS.values()}
 
@@ -104,15 +138,16 @@ async def test_a_filter_or_cursor_with_a_foreign_id_shows_the_own_tenant_only(
     cursor = encode_cursor(ids["request"])
     paged = (await matrix.here.call("user-admin", "GET", f"/high-risk-ops/requests?limit=200&cursor={cursor}")).json()
 
-    assert filtered == {"items": [], "next_cursor": None}
+    quotes = (await matrix.here.call("user-admin", "GET", f"/revops/quotes?opportunity_id={ids['opportunity']}")).json()
+    assert filtered == quotes == {"items": [], "next_cursor": None}
     assert {item["requester"]["id"] for item in paged["items"]} <= {person.id for person in matrix.here.people.values()}
 
 
 async def test_asking_about_another_tenants_case_changes_nothing_there(matrix: Matrix, theirs: Ids) -> None:
-    before = await matrix.there.read(theirs["request"]), await matrix.there.actions(theirs["request"])
+    before = await stand_of(matrix, theirs)
 
     for route in COMMANDS:
         for handle in INSIDERS:
             await matrix.ask(handle, route, CALLS[route], theirs)
 
-    assert before == (await matrix.there.read(theirs["request"]), await matrix.there.actions(theirs["request"]))
+    assert before == await stand_of(matrix, theirs)
