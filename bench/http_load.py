@@ -91,7 +91,7 @@ def http_read(path: str, *, token: str) -> str:
 
 
 def _head(method: str, path: str, token: str) -> str:
-    return f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n"
+    return f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
 
 
 class _ClosedLoop(asyncio.Protocol):

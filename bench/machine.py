@@ -34,7 +34,7 @@ def describe_machine(directory: Path) -> Table:
         ("memory", f"{memory:.0f} GiB"),
         ("disk", f"fdatasync {fdatasync_us(directory)} us (pg_test_fsync)"),
         ("system", f"{platform.system()} {platform.release()}"),
-        ("PostgreSQL", f"{postgres}, embedded, default settings, Unix socket"),
+        ("PostgreSQL", f"{postgres}, embedded, with the settings it is shipped with, Unix socket"),
         ("Python", platform.python_version()),
         ("packages", ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)),
     )

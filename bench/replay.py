@@ -34,8 +34,8 @@ _ID: Final = re.compile(r"\b[a-z]{2,8}_[0-9a-f]{32}\b")
 _RUNNING_DIGITS: Final = 12
 _CLIENT_SLOTS: Final = 64
 _REBUILDS: Final = 1000
-_LEAVING_SECONDS: Final = 0.5
-"""A session's processor time is known for good when it has ended, a moment after pgbench has."""
+_LEAVING_SECONDS: Final = 10
+"""How long pgbench's sessions may take to end after it has; their processor time is known for good only then."""
 _NUMBERS_OF_A_RUN: Final = 10**8
 _NUMBERED: Final = re.compile(r"\$(\d+)")
 _TIMES: Final = frozenset({"timestamp with time zone", "timestamp with time zone[]"})
@@ -218,7 +218,7 @@ def _run(settings: Settings, replay: Replay, script: str, *, clients: int, lengt
     spent = postgres_cpu_seconds(settings)
     environment = {**os.environ, "PGOPTIONS": _SESSION_OPTIONS}
     finished = subprocess.run((*command, DATABASE), cwd=directory, env=environment, capture_output=True, text=True, check=False)
-    time.sleep(_LEAVING_SECONDS)
+    _await_end_of_sessions(cluster.url(database=DATABASE))
     spent = postgres_cpu_seconds(settings) - spent
     reached = re.search(r"^tps = ([0-9.]+)", finished.stdout, re.MULTILINE)
     if finished.returncode != 0 or reached is None:
@@ -226,6 +226,17 @@ def _run(settings: Settings, replay: Replay, script: str, *, clients: int, lengt
     # A line of pgbench's log: client, number, microseconds, script, moment.
     durations = [int(line.split()[2]) / 1e6 for log in directory.glob("durations.*") for line in log.open(encoding="ascii")]
     return Ceiling(len(durations), float(reached[1]), quantiles_of(durations), spent / len(durations))
+
+
+def _await_end_of_sessions(url: str) -> None:
+    deadline = time.monotonic() + _LEAVING_SECONDS
+    with psycopg.connect(url, autocommit=True) as connection:
+        while (
+            connection.execute("SELECT FROM pg_stat_activity WHERE application_name = 'pgbench' LIMIT 1").fetchone() is not None
+        ):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"pgbench's sessions did not end within {_LEAVING_SECONDS} s")
+            time.sleep(0.02)
 
 
 def rebuilding_us(replay: Replay, connection: psycopg.Connection) -> float:
