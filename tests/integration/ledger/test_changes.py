@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 
+from psycopg import sql
+
 from tests.support.store import as_owner
 from tests.support.world import World
 from trustpack.app.bootstrap import Container
@@ -107,11 +109,15 @@ async def test_receipts_that_another_server_wrote_before_a_restore_are_not_found
 async def test_a_look_walks_the_index_and_not_the_receipts(container: Container):
     async with container.system_pool.connection() as connection, connection.transaction():
         await connection.execute("SET LOCAL enable_seqscan = off")
+        seen = await (await connection.execute("SELECT pg_current_snapshot()::text AS seen")).fetchone()
+        assert seen is not None
         cursor = await connection.execute(
-            "EXPLAIN SELECT tenant_id FROM trustpack.receipts"
-            " WHERE transaction_id >= pg_snapshot_xmin('700:700:'::pg_snapshot)"
-            " AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())"
-            " AND NOT pg_visible_in_snapshot(transaction_id, '700:700:'::pg_snapshot) AND subject_kind = ANY('{team}')"
+            sql.SQL(
+                "EXPLAIN SELECT tenant_id FROM trustpack.receipts"
+                " WHERE transaction_id >= pg_snapshot_xmin({0}::pg_snapshot)"
+                " AND transaction_id < pg_snapshot_xmax(pg_current_snapshot())"
+                " AND NOT pg_visible_in_snapshot(transaction_id, {0}::pg_snapshot) AND subject_kind = ANY('{{team}}')"
+            ).format(seen["seen"])
         )
         plan = str(await cursor.fetchall())
 

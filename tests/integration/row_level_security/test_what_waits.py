@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
 import pytest
+from psycopg import sql
 from psycopg.rows import DictRow
 
+from tests.support.clock import MovableClock
 from tests.support.deals import selling
+from tests.support.demo_stores import empty_store, world_of_demo
+from tests.support.store import as_owner
 from tests.support.world import World
 from trustpack.capabilities.operations.store import waiting as requests
 from trustpack.capabilities.revops.store import waiting as quotes
 from trustpack.kernel.actor import Role
+from trustpack.platform.settings import Settings
 from trustpack.platform.unit_of_work import Transaction
 
 FIND: Final = {
@@ -40,18 +45,40 @@ async def found_for(world: World, table: str, role: Role) -> tuple[int, list[str
     """Return how many rows of a table wait for somebody of a role, and how they were found."""
     async with world.container.unit_of_work.transaction(world.tenant_id) as tx:
         explained = Explained(tx.tenant_id, tx.now, tx.ids, tx.connection)
-        await tx.write("SET LOCAL enable_seqscan = off", {})  # so few rows would be read whole
-        await tx.write("SET LOCAL enable_bitmapscan = off", {})
         found = await FIND[table](explained, person_id="usr_somebody", roles=[role], after_id=None, limit=10)
     return len(found), explained.plans
 
 
-@pytest.fixture
-async def busy(world: World) -> World:
-    """A tenant in which a request and a quote wait for approvals."""
-    await world.ask()
-    await (await selling(world)).submitted()
-    return world
+def crowd(settings: Settings, table: str) -> None:
+    """Put 4,000 rows beside the one of a table, of which every fourth waits, for ten other texts of roles; let the planner know.
+
+    A plan tells something only of a table that is worth an index. The store's checks are off meanwhile: nothing but plans is made
+    of these rows.
+    """
+    copied = sql.SQL(
+        "INSERT INTO {0} SELECT made.* FROM {0} AS one CROSS JOIN generate_series(1, 4000) AS number CROSS JOIN LATERAL"
+        " jsonb_populate_record(one, jsonb_build_object('id', one.id || number, 'required_roles', 'role_' || number / 4 % 10,"
+        " 'status', CASE number % 4 WHEN 0 THEN one.status ELSE 'expired' END,"
+        " 'approval_expires_at', one.approval_expires_at + number * interval '1 minute')) AS made"
+    )
+    with as_owner(settings) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(copied.format(sql.Identifier("trustpack", table)))
+        connection.execute("ANALYZE")
+
+
+@pytest.fixture(scope="module")
+async def busy(settings: Settings, clock: MovableClock) -> AsyncIterator[World]:
+    """A tenant in which a request and a quote wait for approvals, among many of both; alone on its store, as plans are."""
+    own = empty_store(settings)
+    async with world_of_demo(own, clock) as world:
+        await world.add_target()
+        await world.add_person("user-ae", Role.AE)
+        await world.ask()
+        await (await selling(world)).submitted()
+        for table in FIND:
+            crowd(own, table)
+        yield world
 
 
 @pytest.mark.parametrize("table", FIND)
