@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.policy.builders import ALLOW, PARAMETERS, high_risk_bundle, whole_input
+from tests.unit.policy.builders import ALLOW, DIST, PARAMETERS, high_risk_bundle, whole_input
+from trustpack.capabilities.policy import load_bundles
 from trustpack.capabilities.policy.model import InputRejected, MalformedDecision, ParametersInvalid, Reason
 from trustpack.capabilities.policy.rules.answers import read_answer
 from trustpack.capabilities.policy.rules.documents import (
@@ -186,6 +187,25 @@ def test_the_default_parameters_are_valid():
 def test_parameters_beyond_their_bounds_are_refused_naming_the_field(override, field):
     with pytest.raises(ParametersInvalid) as caught:
         check_parameters(PARAMETERS_SCHEMA, merge_parameters(PARAMETERS, override))
+
+    assert [error["field"] for error in caught.value.data["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    ("package", "override", "field"),
+    [
+        ("revops.discount_approvals", lambda row: {"matrix": [row | {"segments": ["Public"]}]}, "/matrix/0/segments/0"),
+        ("revops.lead_routing", lambda row: {"rules": [row | {"segments": ["Public"]}]}, "/rules/0/segments/0"),
+        ("revops.lead_routing", lambda row: {"rules": [row | {"regions": ["EMEA"]}]}, "/rules/0/regions/0"),
+    ],
+)
+def test_a_row_for_a_segment_or_region_that_no_lead_can_have_is_refused(package, override, field):
+    [bundle] = [bundle for bundle in load_bundles(DIST) if bundle.package == package]
+    defaults = bundle.default_parameters
+    row = defaults["matrix"][0] if "matrix" in defaults else {"name": "one", "team": "one"}
+
+    with pytest.raises(ParametersInvalid) as caught:
+        check_parameters(compile_schema(bundle.parameters_schema), merge_parameters(defaults, override(row)))
 
     assert [error["field"] for error in caught.value.data["errors"]] == [field]
 

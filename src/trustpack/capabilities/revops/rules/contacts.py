@@ -63,6 +63,11 @@ def normal_company(text: str) -> str:
     return letters or folded.strip()
 
 
+def normal_name(text: str) -> str:
+    """Return the one spelling of a segment or a region: in lower case, so that no spelling passes by the rows of a policy."""
+    return text.lower()
+
+
 def new_lead(*, email: str, company: str, segment: str, employees: int | None, region: str | None, source: str | None) -> NewLead:
     """Return a lead with the spellings by which it is compared. Raises `InvalidContact`."""
     key = normal_email(email)
@@ -71,9 +76,9 @@ def new_lead(*, email: str, company: str, segment: str, employees: int | None, r
         email_key=key,
         company=company,
         account_key=company_domain(key) or normal_company(company),
-        segment=segment,
+        segment=normal_name(segment),
         employees=employees,
-        region=region,
+        region=None if region is None else normal_name(region),
         source=source,
     )
 

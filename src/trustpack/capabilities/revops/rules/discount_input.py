@@ -6,6 +6,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from trustpack.capabilities.revops.model import Quote, Terms, Totals
+from trustpack.capabilities.revops.rules.contacts import normal_name
 from trustpack.kernel.actor import Actor
 from trustpack.kernel.json_types import JsonObject
 
@@ -22,7 +23,7 @@ def discount_input(
         "subject": {"id": actor.id, "kind": actor.kind.value, "roles": sorted(role.value for role in actor.roles)},
         "resource": {
             "owner": quote.owner_id,
-            "segment": quote.segment,
+            "segment": normal_name(quote.segment),
             "currency": quote.currency,
             "list_minor": totals.list_amount,
             "net_minor": totals.net_amount,

@@ -25,7 +25,7 @@ SELECT_OPPORTUNITIES: LiteralString = (
 )
 _OF_TENANT: LiteralString = " WHERE tenant_id = %(tenant)s"
 _FILTERS: LiteralString = (
-    " AND (%(segment)s::text IS NULL OR leads.segment = %(segment)s)"
+    " AND (%(segment)s::text IS NULL OR leads.segment = lower(%(segment)s))"
     " AND (%(author)s::text IS NULL OR leads.created_by = %(author)s)"
 )
 _HELD: LiteralString = (

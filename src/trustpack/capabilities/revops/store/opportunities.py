@@ -13,7 +13,7 @@ from trustpack.platform.unit_of_work import Transaction
 _OF_TENANT: LiteralString = " WHERE tenant_id = %(tenant)s"
 _FILTERS: LiteralString = (
     " AND (%(status)s::text IS NULL OR opportunities.status = %(status)s)"
-    " AND (%(segment)s::text IS NULL OR opportunities.segment = %(segment)s)"
+    " AND (%(segment)s::text IS NULL OR opportunities.segment = lower(%(segment)s))"
     " AND (%(owner)s::text IS NULL OR opportunities.owner_id = %(owner)s)"
 )
 _IDS: LiteralString = "SELECT found.id FROM (("
