@@ -16,7 +16,7 @@ import psycopg
 from psycopg import Connection
 
 from tests.support.crash_points import Wire, keep_compiled_policies
-from tests.support.server_process import STARTUP_SECONDS, wait_until
+from tests.support.server_process import PATIENT, STARTUP_SECONDS, wait_until
 from tests.support.zygote import Zygote, has_ended
 from trustpack.app.bootstrap import open_container
 from trustpack.app.demo.seed import TENANTS, issue_tokens, seed_tenant
@@ -26,9 +26,9 @@ from trustpack.platform.embedded_postgres import free_port
 from trustpack.platform.settings import Settings
 
 _ENVIRONMENT: Final = {
+    **PATIENT,
     "TRUSTPACK_DATABASE_POOL_SIZE": "6",
     "TRUSTPACK_LOG_LEVEL": "warning",
-    "TRUSTPACK_POLICY_DEADLINE_MS": "5000",
     "TRUSTPACK_WORKER_POLL_SECONDS": "0.05",
 }
 
@@ -106,6 +106,7 @@ def open_estate(directory: Path) -> Iterator[Estate]:
         system_database_url=None,
         opa_url=None,
         database_pool_size=4,
+        policy_deadline_ms=5000,
         _env_file=None,
     )
     wire = Wire(directory)

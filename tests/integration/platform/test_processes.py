@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.server_process import ServerProcess, server_process
+from tests.support.server_process import PATIENT, ServerProcess, server_process
 from trustpack.app.demo.target import DemoTarget
 from trustpack.platform.database import embedded_cluster
 from trustpack.platform.embedded_postgres import Cluster
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60
 
 def environment(data_dir: Path, **more: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRUSTPACK_")}
-    return {**inherited, "TRUSTPACK_DATA_DIR": str(data_dir), **more}
+    return {**inherited, **PATIENT, "TRUSTPACK_DATA_DIR": str(data_dir), **more}
 
 
 def trustpack(data_dir: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

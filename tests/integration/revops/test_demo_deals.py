@@ -20,7 +20,7 @@ import httpx2
 import pytest
 
 from tests.support.deal_figures import Figures, figures_of
-from tests.support.server_process import wait_until
+from tests.support.server_process import PATIENT, wait_until
 from tests.support.store import as_app, rows_as_owner, tables_of_tenants
 from trustpack.app.bootstrap import Container
 from trustpack.app.demo.deal_history import DealHistory, StoryClock, revops_at
@@ -378,7 +378,7 @@ def start_telling(settings: Settings, tenant_id: str) -> subprocess.Popen[bytes]
     url = settings.database_url
     store = {"TRUSTPACK_DATABASE_URL": url.get_secret_value()} if url else {}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRUSTPACK_")}
-    environment = {**inherited, **store, "TRUSTPACK_DATA_DIR": str(settings.data_dir)}
+    environment = {**inherited, **PATIENT, **store, "TRUSTPACK_DATA_DIR": str(settings.data_dir)}
     return subprocess.Popen([sys.executable, "-m", "tests.support.seeding", tenant_id], cwd=ROOT, env=environment)
 
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.deals import Deals
 from tests.support.importing import count_of, csv_bytes, is_held_up, lead, sizes, taking_mailbox
-from tests.support.server_process import wait_until
+from tests.support.server_process import PATIENT, wait_until
 from tests.support.store import rows_as_owner
 from trustpack.app.bootstrap import open_container
 from trustpack.capabilities.revops.cli import revops_app
@@ -183,6 +183,7 @@ def environment(settings: Settings) -> dict[str, str]:
     logins = store_logins(settings)
     return {
         **os.environ,
+        **PATIENT,
         "TRUSTPACK_DATA_DIR": str(settings.data_dir),
         "TRUSTPACK_APP_DATABASE_URL": logins.app,
         "TRUSTPACK_SYSTEM_DATABASE_URL": logins.system,
