@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import httpx2
+import hypothesis
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -25,6 +26,11 @@ from trustpack.platform.database import embedded_cluster
 from trustpack.platform.settings import Settings
 
 _tenants = count(1)
+# How long one example takes says how busy the machine is, not whether the property holds.
+hypothesis.settings.register_profile(
+    "busy", hypothesis.settings(), deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
