@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.policy.builders import PACKAGE, FixedClock, bundle_of, decision_request, high_risk_bundle, whole_input
+from tests.unit.policy.fake_opa import PATIENCE_SECONDS
 from trustpack.capabilities.policy import EmbeddedEngine, PolicyBundle, PolicyGate, PolicyOutcome
 from trustpack.capabilities.policy.adapters.wasm import read_result_set
 from trustpack.capabilities.policy.model import (
@@ -51,7 +52,7 @@ decision := 2 if input.x
 
 @asynccontextmanager
 async def embedded(*bundles: PolicyBundle, **options: Any) -> AsyncIterator[EmbeddedEngine]:
-    engine = EmbeddedEngine(bundles or [high_risk_bundle()], **options)
+    engine = EmbeddedEngine(bundles or [high_risk_bundle()], **({"deadline_seconds": PATIENCE_SECONDS} | options))
     try:
         yield engine
     finally:
@@ -83,7 +84,7 @@ async def test_many_questions_at_once_get_their_own_answers():
 
 @pytest.mark.policy_case(11)
 async def test_an_endless_evaluation_is_stopped_at_the_deadline_while_the_event_loop_runs_on():
-    async with embedded(bundle_of(ENDLESS), deadline_seconds=0.3) as engine:
+    async with embedded(bundle_of(ENDLESS), deadline_seconds=1) as engine:
         ticks = 0
         question = asyncio.ensure_future(engine.evaluate("t", LOOP))
         while not question.done():
@@ -111,7 +112,7 @@ async def test_endless_evaluations_of_one_policy_leave_another_answering():
 
 
 async def test_questions_that_wait_for_a_worker_longer_than_the_deadline_are_timeouts_and_leave_no_queue_behind():
-    async with embedded(bundle_of(ENDLESS), deadline_seconds=0.5, workers=1) as engine:
+    async with embedded(bundle_of(ENDLESS), deadline_seconds=1, workers=1) as engine:
         questions = [engine.evaluate("t", LOOP) for _ in range(20)]
 
         answers = await asyncio.gather(*questions, return_exceptions=True)
@@ -198,7 +199,7 @@ async def test_an_unknown_package_is_undefined():
 
 async def test_a_closed_engine_gives_denies_and_leaves_no_thread():
     before = set(threading.enumerate())
-    engine = EmbeddedEngine([high_risk_bundle()])
+    engine = EmbeddedEngine([high_risk_bundle()], deadline_seconds=PATIENCE_SECONDS)
     started = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("policy")]
     gate = PolicyGate(engine, bundles=[high_risk_bundle()], clock=FixedClock())
     assert (await gate.evaluate(decision_request())).allowed
