@@ -88,7 +88,7 @@ async def test_a_refused_request_does_nothing_and_asks_the_store_nothing(world: 
 
 
 async def test_a_token_comes_back_at_its_rate(world: World) -> None:
-    async with limited(world, token_requests_per_second=20.0, token_request_burst=1) as client:
+    async with limited(world, token_requests_per_second=1.0, token_request_burst=1) as client:
         token = world.tokens["user-engineer"]
         while (await ask(client, token)).status_code != 429:
             pass
