@@ -127,7 +127,7 @@ class Story(Telling):
                 sight = await _what_it_sees(session)
                 if sight is not None and sight not in seen:
                     seen.append(sight)
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(_GLANCE_SECONDS)
         self.check(_BY_ITSELF in seen, f"the same session sees nothing after {credentials['expires_at']}: {', then '.join(seen)}")
         self.check(session.closed, "and it was ended by the revert")
 
