@@ -16,7 +16,7 @@ from tests.support.audit import audit, read_target
 from tests.support.store import rows_as_owner
 from trustpack.platform.jobs import LEASE_SECONDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 RETURN_SECONDS: Final = 5
 A_REVERT_SECONDS: Final = 20
 LIVES_SECONDS: Final = 15

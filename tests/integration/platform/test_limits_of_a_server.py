@@ -18,7 +18,7 @@ from trustpack.kernel.actor import Role, system_actor
 from trustpack.platform.database import embedded_cluster
 from trustpack.platform.settings import Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_SECONDS = 60
 BURST = 4
