@@ -60,6 +60,7 @@ async def entered(visits: Visits, path: str, handle: str) -> Page:
     """Sign in by one click, and wait until the page hears of changes."""
     page = await visits.open(path)
     await page.locator(f'button[value="{handle}"]').click()
+    await expect(page.locator(".whoami")).to_be_visible()
     await ready(page)
     await expect(page.locator("#live-state")).to_have_text("Live")
     await page.evaluate("() => { window.heard = 0; document.body.addEventListener('requests-changed', () => { heard += 1; }); }")

@@ -167,7 +167,7 @@ async def test_the_pages_have_no_fault_that_axe_can_find(visit, place: Place, wi
     request = await place.world.ask()
     page = await visit("/switchboard/sign-in", width=width, color_scheme=scheme)
     found = {"/switchboard/sign-in": await faults(page)}
-    await page.locator('button[value="user-team-lead"]').click()
+    await entered(page, "user-team-lead")
     parts = tuple(f"{REQUESTS}/{request['id']}/{part}" for part in ("overview", "change", "approvals", "evidence"))
     for path in (*PAGES, *parts):
         await page.goto(f"{place.url}{path}")
