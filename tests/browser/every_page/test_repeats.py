@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.async_api import Locator, Page, Request, expect
 
@@ -49,7 +51,7 @@ async def test_a_form_is_sent_once_and_leaves_a_clear_page(quiet_windows: Window
     path = stage.named(entry.url, things)
 
     def note(request: Request) -> None:
-        if request.method == "POST" and not request.url.endswith("/preview"):
+        if request.method == "POST" and not urlsplit(request.url).path.endswith("/preview"):
             posted.append(request.url)
 
     page.on("request", note)
