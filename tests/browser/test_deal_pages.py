@@ -29,7 +29,7 @@ async def test_a_lead_is_taken_in_by_keyboard_and_leads_to_its_first_quote(visit
     await page.wait_for_url(re.compile(r"/leads/lead_[0-9a-f]+\?told=new$"))
     await expect(page.locator(".detail-pane")).to_contain_text("sends the lead to the team enterprise")
     await page.get_by_role("link", name="Open the opportunity").press("Enter")
-    await expect(page.locator(".detail-pane")).to_contain_text("First touch due")
+    await expect(page.get_by_role("region", name="Opportunity Umbrella")).to_contain_text("First touch due")
     await page.get_by_role("link", name="New quote").press("Enter")
 
     await expect(page.get_by_role("heading", name="New quote for Umbrella")).to_be_visible()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Visit, back, press_twice
 from trustpack.platform.web.pages.times import relative_time
@@ -78,6 +79,26 @@ async def test_a_second_page_in_place_still_reacts(visit: Visit):
         await expect(page.locator("h1")).to_have_text(text)
 
     assert await is_marked(page)
+
+
+async def test_of_two_links_the_one_that_was_pressed_last_is_where_one_gets(visit: Visit):
+    page = await visit("/switchboard/components/list")
+    may_go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_go.wait()
+        await route.continue_()
+
+    await page.route("**/components/board", hold)
+    rail = page.locator(".rail")
+    await rail.get_by_role("link", name="A board").click()
+    async with page.expect_event("requestfailed", lambda request: request.url.endswith("/components/board")):
+        await rail.get_by_role("link", name="Components").click()
+    may_go.set()
+    await page.unroute_all(behavior="wait")
+
+    await expect(page.locator("h1")).to_have_text("Components")
+    await expect(page).to_have_url(re.compile("/switchboard/components$"))
 
 
 async def test_an_error_is_shown_in_place_with_its_reason(visits):

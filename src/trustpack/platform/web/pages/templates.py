@@ -103,7 +103,8 @@ class Templates:
 
 def _boost() -> Markup:
     # Without the nonce of the page hx-csp takes every htmx attribute away; with it a link or form swaps the page in place.
-    return Markup(f'hx-boost="true" hx-nonce="{escape(_moment.get().nonce)}"')  # noqa: S704 - escaped; every link asks for it
+    # The link that was pressed last wins, whichever page comes first.
+    return Markup(f'hx-boost="true" hx-sync="body:replace" hx-nonce="{escape(_moment.get().nonce)}"')  # noqa: S704 - escaped; every link asks for it
 
 
 def called(name: str) -> str:
