@@ -339,6 +339,7 @@ _REVOPS: Mapping[str, Entry] = {
         more=(
             *(Look(_QUOTE, _SELLER, "quote", state) for state in _QUOTE_STATES),
             *(Look(f"{_QUOTE}?ask={command}", by, "quote", state) for command, (by, state) in _QUOTE_COMMANDS.items()),
+            Look(f"{_QUOTE}?beside=inbox", "user-manager", "quote", "pending_approval"),
         ),
     ),
     f"GET {_QUOTES}/{{quote_id}}/{{part}}": Entry(

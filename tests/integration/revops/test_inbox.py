@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import random
 import re
 from contextlib import suppress
@@ -21,6 +22,7 @@ from trustpack.kernel.actor import Role
 from trustpack.kernel.errors import TrustpackError
 
 INBOX = "/switchboard/revops/inbox"
+QUOTES = "/switchboard/revops/quotes"
 VOTERS = ("user-manager", "user-finance", "user-manager-and-finance", "user-ae", "user-selling-manager", DEPUTY)
 
 
@@ -225,3 +227,47 @@ async def test_the_count_beside_the_place_is_the_number_of_rows(staffed: Deals):
         {"1"},
         {"2"},
     ]
+
+
+async def test_what_opens_from_the_inbox_keeps_it_beside_through_parts_and_decisions(staffed: Deals):
+    quote, other = await staffed.submitted(), await staffed.submitted(amount="5000.00")
+    path = f"{QUOTES}/{quote['id']}"
+    async with browsing_as(staffed.world, "user-manager") as browser:
+        inbox = html.unescape((await browser.get(INBOX)).text)
+        [opens] = re.findall(rf'href="({path}[^"]*)"', inbox)
+        pages = {part: await browser.get(opens.replace(path, path + part)) for part in ("", "/approvals")}
+        [action] = set(re.findall(rf'action="({path}/approve[^"]*)"', html.unescape(pages[""].text)))
+        no_reason = await browser.post(action.replace("/approve", "/reject"), {"digest": quote["terms_digest"], "text": ""})
+        stale = await browser.post(action, {"digest": "sha256:" + "0" * 64})
+        given = await browser.post(action, {"digest": quote["terms_digest"]})
+        after = await browser.get(given.headers["location"])
+
+    shown = (*pages.values(), no_reason, stale, after)
+    assert [answer.status_code for answer in shown] == [200, 200, 422, 409, 200]
+    assert {place_of(answer.text) for answer in shown} == {("Needs my approval", INBOX)}
+    assert [rows_of(answer.text) for answer in shown] == [{quote["id"], other["id"]}] * 4 + [{other["id"]}]
+
+
+async def test_the_page_of_the_inbox_that_a_quote_was_opened_from_stays(staffed: Deals, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("trustpack.capabilities.revops.pages.inbox.PAGE_SIZE", 1)
+    first, second = await staffed.submitted(), await staffed.submitted()
+    async with browsing_as(staffed.world, "user-manager") as browser:
+        [further] = re.findall(rf'href="({INBOX}[^"]+)"', (await browser.get(INBOX)).text)
+        page = html.unescape((await browser.get(further)).text)
+        [opens] = re.findall(rf'href="({QUOTES}/{second["id"]}[^"]*)"', page)
+        opened = (await browser.get(opens)).text
+        broken = await browser.get(f"{QUOTES}/{first['id']}?beside=inbox&cursor=made-up")
+
+    assert (rows_of(opened), place_of(opened)) == ({second["id"]}, ("Needs my approval", html.escape(further)))
+    assert broken.status_code == 422
+
+
+def place_of(page: str) -> tuple[str, str]:
+    """Return where a page with an open object says that the viewer is, and where its way back leads."""
+    [place] = set(re.findall(r'aria-current="page"[^>]*>.*?<span(?: class="label")?>(.*?)</span>', page.partition("<main")[0]))
+    [back] = re.findall(r'<a class="icon-button back" href="([^"]+)"', page)
+    return place, back
+
+
+def rows_of(page: str) -> set[str]:
+    return set(re.findall(r'<tr[^>]* id="row-(\w+)"', page))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from trustpack.capabilities.revops.pages.views import QUOTES, REVOPS, short
@@ -17,10 +17,10 @@ from trustpack.capabilities.revops.service.reading import QuoteView, headline_of
 from trustpack.kernel.actor import Role
 from trustpack.kernel.money import format_share
 from trustpack.platform.unit_of_work import Transaction
-from trustpack.platform.web.pages import Place, ThisPage, Viewer
+from trustpack.platform.web.pages import Page, Place, ThisPage, Viewer
+from trustpack.platform.web.pages.inboxes import InboxPane, read_inbox
 from trustpack.platform.web.pages.lists import PAGE_SIZE
 from trustpack.platform.web.pages.numbers import short_percent, shown_amount
-from trustpack.platform.web.pagination import decode_cursor, encode_cursor
 
 INBOX: Final = f"{REVOPS}/inbox"
 PLACE: Final = Place(
@@ -51,15 +51,19 @@ class InboxRow:
 
 
 @router.get(INBOX)
-async def show_inbox(page: ThisPage, cursor: Annotated[str, Query(max_length=200)] = "") -> Response:
+async def show_inbox(page: ThisPage) -> Response:
     """Show what waits for the viewer's yes, those that expire first in front."""
     revops: RevOps = page.request.app.state.revops
-    actor, after_id = page.viewer.actor, decode_cursor(cursor or None)
-    async with revops.unit_of_work.transaction(actor.tenant_id) as tx:
-        inbox = await waiting.needs_my_approval(tx, actor, limit=PAGE_SIZE, after_id=after_id)
-    next_path = f"{INBOX}?cursor={encode_cursor(inbox.goes_on_after)}" if inbox.goes_on_after else ""
-    rows = [row_of(view) for view in inbox.views]
-    return await page.show("revops/inbox.html", rows=rows, next_path=next_path, is_first=not cursor)
+    async with revops.unit_of_work.transaction(page.viewer.actor.tenant_id) as tx:
+        inbox = await list_inbox(page, tx)
+    return await page.show("revops/inbox.html", view=inbox, current="")
+
+
+async def list_inbox(page: Page, tx: Transaction) -> InboxPane[InboxRow]:
+    """Return the inbox as the page's URL asks for it; what the URL says beside is ignored. Raises `InvalidInput`."""
+    state = read_inbox(INBOX, page.request.query_params)
+    inbox = await waiting.needs_my_approval(tx, page.viewer.actor, limit=PAGE_SIZE, after_id=state.after_id)
+    return state.pane_of([row_of(view, state.query) for view in inbox.views], goes_on_after=inbox.goes_on_after)
 
 
 async def counts(tx: Transaction, viewer: Viewer) -> Mapping[str, int]:
@@ -67,15 +71,15 @@ async def counts(tx: Transaction, viewer: Viewer) -> Mapping[str, int]:
     return {PLACE.key: await waiting.count_that_need_me(tx, viewer.actor)}
 
 
-def row_of(view: QuoteView) -> InboxRow:
-    """Return a quote as a row of the inbox."""
+def row_of(view: QuoteView, query: str = "") -> InboxRow:
+    """Return a quote as a row of the inbox; `query` keeps the inbox beside it when the row opens."""
     quote = view.quote
     shown = headline_of(quote)
     given = sum(vote.verdict.value == "approve" and vote.digest == quote.terms_digest for vote in view.votes)
     return InboxRow(
         id=quote.id,
         short_id=short(quote.id),
-        path=f"{QUOTES}/{quote.id}",
+        path=f"{QUOTES}/{quote.id}{query}",
         account=shown.account,
         owner=view.handles.get(quote.owner_id, quote.owner_id),
         amount=shown_amount(quote.net_minor, currency=quote.currency),

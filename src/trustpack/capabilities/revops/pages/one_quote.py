@@ -1,4 +1,4 @@
-"""`/switchboard/revops/quotes/{id}[/{part}]`: one quote beside the list."""
+"""`/switchboard/revops/quotes/{id}[/{part}]`: one quote beside the list, or beside the inbox for whoever comes from there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from trustpack.capabilities import ledger
+from trustpack.capabilities.revops.pages.inbox import INBOX, PLACE, list_inbox
 from trustpack.capabilities.revops.pages.lists import SHAPE, list_quotes
 from trustpack.capabilities.revops.pages.quote_details import PARTS, QuoteShown, head_of, overview_of
 from trustpack.capabilities.revops.pages.quote_offers import COMMANDS
@@ -26,6 +27,7 @@ from trustpack.capabilities.revops.service.context import RevOps
 from trustpack.kernel.errors import NotFound
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Page, ThisPage
+from trustpack.platform.web.pages.inboxes import read_inbox, stands_beside
 from trustpack.platform.web.pages.lists import read_state
 from trustpack.platform.web.pages.once import new_key
 
@@ -67,21 +69,30 @@ async def opened(tx: Transaction, page: Page, quote_id: str) -> Opened:
     view = await reading.read_quote(tx, actor, quote_id)
     stands = await standing.standing_of(tx, actor, view)
     one = head_of(view, stands, actor, sellers=standing.seller_roles(revops), now=tx.now)
-    beside = await list_quotes(page, tx)
-    listed = {"view": beside, "current": one.id, "keep": beside.query, "back_path": beside.back_path}
-    values = {**listed, "one": one, "key": new_key(tx)}
+    values = {**await _beside(page, tx), "current": one.id, "one": one, "key": new_key(tx)}
     return Opened(view, stands, one, values)
 
 
 def kept_of(request: Request) -> str:
-    """Return what keeps the list as it is, to stand after the path of a quote."""
-    return read_state(SHAPE, request.query_params).query
+    """Return what keeps the list or the inbox as it is, to stand after the path of a quote."""
+    query = request.query_params
+    return read_inbox(INBOX, query).query if stands_beside(query) else read_state(SHAPE, query).query
 
 
 def revops_of(request: Request) -> RevOps:
     """Return the collaborators of the flow."""
     found: RevOps = request.app.state.revops
     return found
+
+
+async def _beside(page: Page, tx: Transaction) -> dict[str, Any]:
+    if stands_beside(page.request.query_params):
+        inbox = await list_inbox(page, tx)
+        # The address is the quote's, but where the viewer is, is the inbox.
+        shown = {"beside": "revops/inbox_list.html", "place": PLACE}
+        return {**shown, "view": inbox, "keep": inbox.query, "back_path": inbox.back_path}
+    listed = await list_quotes(page, tx)
+    return {"beside": "revops/quote_list.html", "view": listed, "keep": listed.query, "back_path": listed.back_path}
 
 
 async def _show(page: Page, quote_id: str, *, part: str, ask: str) -> Response:
