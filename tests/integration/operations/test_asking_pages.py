@@ -9,10 +9,12 @@ import re
 import httpx2
 
 from tests.support.browsers import Browser, browsing_as
+from tests.support.page_forms import ReadPage
 from tests.support.store import rows_as_owner
 from tests.support.world import RECORD_TARGET, World
 
-NEW = "/switchboard/security/requests/new"
+REQUESTS = "/switchboard/security/requests"
+NEW = f"{REQUESTS}/new"
 HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}"
 SCOPED = {**RECORD_TARGET, "name": "orders-eu", "scopes": ["acme"]}
 STAGING = {**RECORD_TARGET, "name": "orders-staging", "environment": "staging", "scopes": ["acme", "umbrella"]}
@@ -209,6 +211,22 @@ async def test_the_preview_button_shows_the_page_again_and_creates_nothing(world
     assert "once 2 different people have approved it" in text_of(shown)
     assert 'id="field-justification-fault"' not in shown.text
     assert traces(world) == before
+
+
+async def test_a_form_that_was_refused_leads_back_to_the_list_that_it_was_opened_from(world: World):
+    query = "?status=cancelled&requester=me"
+    request = await world.ask()
+    await world.act("user-engineer", request["id"], "cancel", {"reason": "No need any more"})
+    async with browsing_as(world, "user-engineer") as browser:
+        pages = [await browser.get(f"{REQUESTS}{path}{query}") for path in ("", f"/{request['id']}")]
+        paths = {link for page in pages for link in ReadPage(page.text).links if link.startswith(NEW)}
+        answers = {path: await browser.post(path, await filled(browser, minutes="none")) for path in paths}
+
+    assert paths == {NEW + query, f"{NEW}?like={request['id']}&{query[1:]}"}
+    assert {answer.status_code for answer in answers.values()} == {422}
+    read = [ReadPage(answer.text) for answer in answers.values()]
+    assert [REQUESTS + query in page.links for page in read] == [True] * 2
+    assert [bool(page.form_to(NEW + query)) for page in read] == [True] * 2
 
 
 async def test_asking_again_fills_the_form_with_what_was_asked_for(world: World):

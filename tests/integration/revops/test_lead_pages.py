@@ -86,6 +86,19 @@ async def test_a_lead_of_others_is_refused_with_its_owner_named_and_what_was_wri
     assert await count_leads(deals) == before
 
 
+async def test_a_lead_that_was_refused_leads_back_to_the_list_that_its_form_was_opened_from(deals: Deals):
+    keep = "?by=me&q=kim"
+    async with browsing_as(deals.world, "user-ae") as browser:
+        listed = ReadPage((await browser.get(f"{LEADS}{keep}")).text)
+        path = next(link for link in listed.links if link.startswith(NEW))
+        answer = await browser.post(path, await filled(browser, email="nobody"))
+
+    page = ReadPage(answer.text)
+    assert answer.status_code == 422
+    assert f"{LEADS}?q=kim&by=me" in page.links
+    assert page.form_to(path)
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [

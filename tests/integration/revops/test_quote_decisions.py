@@ -16,6 +16,7 @@ from tests.support.browsers import Browser, browsing_as, code_of
 from tests.support.deals import LEAD, Deals
 from tests.support.delegating import lend
 from tests.support.enrolling import with_passkey
+from tests.support.page_forms import ReadPage
 from tests.support.store import rows_as_owner, tables_of_tenants
 from tests.support.world import World
 from trustpack.app.console import present
@@ -288,12 +289,12 @@ async def test_a_decision_needs_a_recent_sign_in_the_token_and_a_readable_quote(
     assert (await deals.read(quote))["version"] == quote["version"]
 
 
-async def sent_too_late(world: World, handle: str, quote: dict[str, Any], name: str, **fields: str) -> str:
-    """Return what stands between the confirmation of a late decision and its being sent."""
+async def sent_too_late(world: World, handle: str, quote: dict[str, Any], name: str, keep: str = "", **fields: str) -> str:
+    """Return what stands between the confirmation of a late decision, sent beside a list, and its being sent."""
     device = await with_passkey(world, world.container.sign_in, handle)
     async with looking(world, handle) as browser:
         world.clock.advance(minutes=11)
-        late = await decide(browser, quote, name, **fields)
+        late = await browser.post(f"{QUOTES}/{quote['id']}/{name}{keep}", {"digest": quote["terms_digest"], **fields})
         [kept] = re.findall(r'name="kept" value="([^"]+)"', late.text)[:1]
         begun = await browser.post("/switchboard/confirm/passkey/begin")
         answer = await browser.post("/switchboard/confirm/passkey", {"credential": device.get(begun.json()), "kept": kept})
@@ -315,6 +316,26 @@ async def test_a_late_decision_says_what_would_be_sent_about_which_quote(deals: 
     assert page.count(f'href="{QUOTES}/{quote["id"]}"') == 2
     assert "<img src=x" not in page
     assert (await deals.read(quote))["status"] == "pending_approval"
+
+
+async def test_a_late_decision_leads_back_to_the_list_that_it_was_sent_from(deals: Deals):
+    quote = await deals.submitted()
+    path, keep = f"{QUOTES}/{quote['id']}", "?q=acme&status=pending_approval"
+    page = ReadPage(await sent_too_late(deals.world, "user-manager", quote, "approve", keep))
+    async with looking(deals.world, "user-manager") as browser:
+        form = page.form_to(f"{path}/approve{keep}")
+        sent = await browser.post(form.action, form.filled({}))
+
+    assert [link for link in page.links if link.startswith(path)] == [path + keep] * 2
+    assert "Acme" in page.text
+    assert (sent.status_code, sent.headers["location"]) == (303, path + keep)
+
+
+async def test_a_late_decision_forgets_a_list_that_could_lead_elsewhere(deals: Deals):
+    quote = await deals.submitted()
+    page = ReadPage(await sent_too_late(deals.world, "user-manager", quote, "approve", "?q=%5C%5Cevil.example"))
+
+    assert page.form_to(f"{QUOTES}/{quote['id']}/approve")
 
 
 async def test_a_late_decision_about_a_quote_of_others_says_nothing_of_it(deals: Deals, other_world: World):

@@ -319,6 +319,36 @@ async def test_a_quote_that_somebody_else_changed_meanwhile_is_not_overwritten_u
     assert (await deals.read(quote))["discount_percent"] == "12"
 
 
+async def test_a_change_that_was_refused_leads_back_to_the_list_that_the_quote_was_opened_from(deals: Deals):
+    quote = await deals.quote(discount_percent="10")
+    beside = f"{QUOTES}/{quote['id']}?status=draft&sort=-status"
+    path = beside.replace("?", "/edit?")
+    async with browsing_as(deals.world, "user-ae") as browser:
+        shown = ReadPage((await browser.get(beside)).text)
+        fields = await opened(browser, path)
+        faulty = await sent(browser, path, fields, discount_percent="much")
+        await deals.call("user-manager", "PATCH", f"/quotes/{quote['id']}", {"terms": deals.terms(discount_percent="15")})
+        clash = await sent(browser, path, fields, discount_percent="12")
+        saved = await sent(browser, path, fields_of(clash.text, path))
+
+    assert path in shown.links
+    assert [answer.status_code for answer in (faulty, clash)] == [422, 409]
+    assert [beside in ReadPage(answer.text).links for answer in (faulty, clash)] == [True, True]
+    assert path in ReadPage(clash.text).links
+    assert (saved.status_code, saved.headers["location"]) == (303, beside)
+
+
+async def test_a_new_quote_that_was_refused_leads_back_to_the_list_of_its_opportunity(deals: Deals):
+    beside = f"/switchboard/revops/opportunities/{deals.opportunity_id}?status=open&sort=account"
+    path = f"{new_path(deals)}&status=open&sort=account"
+    async with browsing_as(deals.world, "user-ae") as browser:
+        shown = ReadPage((await browser.get(beside)).text)
+        answer = await sent(browser, path, await opened(browser, path))
+
+    assert path in shown.links
+    assert (answer.status_code, beside in ReadPage(answer.text).links) == (422, True)
+
+
 async def test_an_approval_that_came_while_somebody_wrote_is_not_voided_unseen(deals: Deals):
     quote = await deals.submitted()
     path = f"{QUOTES}/{quote['id']}/edit"

@@ -37,6 +37,13 @@ def test_the_path_of_a_form_says_what_it_does_and_where_that_is_read_about(path:
     assert (said.deed, said.page, said.object_id, said.about) == (deed, page, object_id, None)
 
 
+def test_the_page_that_a_form_is_read_about_on_keeps_the_list_that_it_was_sent_from():
+    said = sending(f"{QUOTE}/approve?status=pending_approval&q=acme")
+
+    assert (said.deed, said.page) == ("Approve quote", f"{QUOTE}?status=pending_approval&q=acme")
+    assert said.object_id == "quo_0000000012345678"
+
+
 def test_what_was_entered_is_said_in_words_and_a_digest_in_short():
     said = sending(f"{QUOTE}/approve", digest="sha256:" + "0123456789abcdef" * 4, text="Fine\nby <me>", role="", typed_id="x1")
 

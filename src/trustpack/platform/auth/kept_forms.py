@@ -23,7 +23,7 @@ _DOMAIN: Final = b"trustpack/kept-form/v1\n"
 
 @dataclass(frozen=True, slots=True)
 class KeptForm:
-    """A form that was sent too late: where it was sent and what was in it, without token and secrets."""
+    """A form that was sent too late: the address that it was sent to and what was in it, without token and secrets."""
 
     path: str
     fields: Mapping[str, str]

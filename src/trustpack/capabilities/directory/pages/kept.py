@@ -37,6 +37,7 @@ _SHORT_DIGEST: Final = 12
 class Sending:
     """What a kept form would do, the page where that can be read about, and what was entered, as names and values.
 
+    The page is beside the list that the form was sent from.
     `object_id` is empty where the form is about no single object; `about` is that object, where it was found.
     """
 
@@ -51,15 +52,16 @@ class Sending:
 def sending_of(form: KeptForm) -> Sending:
     """Return what a kept form would send; of a form that is not known, where to."""
     entered = tuple((_label(name), _in_short(value)) for name, value in form.fields.items() if value and name not in _UNSEEN)
-    if form.path in _OF_MINE:
-        deed, page = _OF_MINE[form.path]
+    path, mark, query = form.path.partition("?")
+    if path in _OF_MINE:
+        deed, page = _OF_MINE[path]
         return Sending(form, deed, page, "", entered)
-    match = _OF_OBJECT.fullmatch(form.path)
+    match = _OF_OBJECT.fullmatch(path)
     if match is None:
-        return Sending(form, f"Send a form to {form.path}", BASE_PATH, "", entered)
+        return Sending(form, f"Send a form to {path}", BASE_PATH, "", entered)
     page, thing, object_id, deed = match.groups()
     said = f"{_DEEDS.get(deed, deed.capitalize())} {thing}"
-    return Sending(form, said, _SIGNING_IN if page.startswith(_SIGNING_IN) else page, object_id, entered)
+    return Sending(form, said, _SIGNING_IN if page.startswith(_SIGNING_IN) else page + mark + query, object_id, entered)
 
 
 async def read_sending(request: Request, form: KeptForm) -> Sending:
@@ -70,7 +72,7 @@ async def read_sending(request: Request, form: KeptForm) -> Sending:
     site: Site = request.app.state.site
     viewer = await site.viewer_source(request)
     found = [one for find in site.finders for one in await find(viewer, sending.object_id)]
-    return replace(sending, about=next((one for one in found if one.path == sending.page), None))
+    return replace(sending, about=next((one for one in found if one.path == sending.page.partition("?")[0]), None))
 
 
 def _label(name: str) -> str:

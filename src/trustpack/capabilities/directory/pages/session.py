@@ -19,6 +19,7 @@ from trustpack.platform.auth import cookies
 from trustpack.platform.auth.forms import is_form, read_fields, require_form_token
 from trustpack.platform.auth.kept_forms import KeptForm, seal
 from trustpack.platform.auth.origins import SAFE_METHODS
+from trustpack.platform.auth.redirects import local_path
 
 BACKGROUND_HEADER: Final = "x-background"
 """Sent by a page that fetches something by itself: a tab that nobody looks at must not keep its session from ending."""
@@ -73,4 +74,7 @@ async def kept_form(request: Request) -> str | None:
     if request.method in SAFE_METHODS or not is_form(request):
         return None
     session: Session = request.state.session
-    return seal(KeptForm(path=request.url.path, fields=await read_fields(request)), session_text=session.text)
+    path, query = request.url.path, request.url.query
+    # With the list that it was sent from, so that it leads back to that; but for what could lead elsewhere.
+    whole = local_path(f"{path}?{query}" if query else path, default=path)
+    return seal(KeptForm(path=whole, fields=await read_fields(request)), session_text=session.text)

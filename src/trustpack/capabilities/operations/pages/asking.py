@@ -20,6 +20,7 @@ from trustpack.capabilities.operations.pages.asking_views import (
     values_of,
     with_target_of,
 )
+from trustpack.capabilities.operations.pages.requests import SHAPE
 from trustpack.capabilities.operations.pages.views import NEW, REQUESTS
 from trustpack.capabilities.operations.rules import texts
 from trustpack.capabilities.operations.service import creating, reading, targets
@@ -28,6 +29,7 @@ from trustpack.capabilities.policy import DecisionMode
 from trustpack.kernel.errors import NotFound
 from trustpack.platform.web.idempotency import KeyReused
 from trustpack.platform.web.pages import Form, FormReading, Page, ThisPage
+from trustpack.platform.web.pages.lists import read_state
 from trustpack.platform.web.pages.once import do_once, done_before, key_of_form, new_key
 
 router = APIRouter(prefix=REQUESTS, include_in_schema=False)
@@ -146,6 +148,7 @@ async def _show(page: Page, read: FormReading[Asking], *, status: int = HTTPStat
         reading=replace(read, given=given),
         preview=await _preview(page, given),
         key=key,
+        keep=read_state(SHAPE, page.request.query_params).query,
         notice_text=notice,
     )
 

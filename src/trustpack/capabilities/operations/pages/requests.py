@@ -115,7 +115,7 @@ async def list_requests(page: Page, tx: Transaction) -> ListPane[Row]:
         choices=await _choices(tx, state),
         tabs=_TABS,
         # Whoever asks is decided by policy; here it is only said to those who do.
-        actions=(Action("New request", "plus", NEW),) if Role.ENGINEER in page.viewer.actor.roles else (),
+        actions=(Action("New request", "plus", NEW + state.query),) if Role.ENGINEER in page.viewer.actor.roles else (),
     )
 
 

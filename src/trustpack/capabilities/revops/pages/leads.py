@@ -15,7 +15,7 @@ from starlette.responses import Response
 from trustpack.capabilities import ledger
 from trustpack.capabilities.revops.model import InvalidContact, LeadTaken, NewLead, Promotion, SellersOnly
 from trustpack.capabilities.revops.pages.deal_views import deal_of
-from trustpack.capabilities.revops.pages.lists_of_leads import list_leads
+from trustpack.capabilities.revops.pages.lists_of_leads import SHAPE, list_leads
 from trustpack.capabilities.revops.pages.views import LEADS
 from trustpack.capabilities.revops.pages.writing_views import revops_of
 from trustpack.capabilities.revops.rules.visibility import may_sell
@@ -25,6 +25,7 @@ from trustpack.capabilities.revops.service.shapes import LeadBody
 from trustpack.kernel.errors import InvalidInput, NotFound
 from trustpack.platform.web.idempotency import KeyReused
 from trustpack.platform.web.pages import Form, FormReading, Page, ThisPage, called
+from trustpack.platform.web.pages.lists import read_state
 from trustpack.platform.web.pages.once import do_once, key_of_form, new_key
 from trustpack.platform.web.routing import Store
 
@@ -127,4 +128,5 @@ async def _show(page: Page, reading: FormReading[LeadForm], *, status: int = HTT
         raise SellersOnly
     async with revops_of(page).unit_of_work.transaction(page.viewer.actor.tenant_id) as tx:
         key = new_key(tx)
-    return await page.show("revops/lead_form.html", status=status, reading=reading, key=key, notice_text=notice)
+    keep = read_state(SHAPE, page.request.query_params).query
+    return await page.show("revops/lead_form.html", status=status, reading=reading, key=key, keep=keep, notice_text=notice)

@@ -96,7 +96,7 @@ async def list_leads(page: Page, tx: Transaction) -> ListPane[LeadRow]:
             *([Choice("segment", "Segment", ((segment, segment),))] if segment else []),
         ),
         tabs=(Tab("All", (("by", ""),)), Tab("Brought in by me", (("by", ME),))),
-        actions=(Action("New lead", "plus", f"{LEADS}/new"),) if may_sell(page.viewer.actor) else (),
+        actions=(Action("New lead", "plus", f"{LEADS}/new{state.query}"),) if may_sell(page.viewer.actor) else (),
     )
 
 

@@ -112,7 +112,7 @@ async def _answer(page: Page, writing: Writing, form: QuoteForm, work: Work) -> 
     if isinstance(read, Mapping):
         return await show(page, writing, form.with_errors(read), status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
-        return page.go(await _save(page, form, read, work))
+        return page.go(await _save(page, form, read, work) + writing.keep)
     except InvalidQuote as error:
         return await show(page, writing, form.with_errors(faults_of(form, error)), status=HTTPStatus.UNPROCESSABLE_ENTITY)
     except KeyReused:

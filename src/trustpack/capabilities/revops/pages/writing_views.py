@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from trustpack.capabilities.approvals import Verdict
 from trustpack.capabilities.revops.model import InvalidQuote, Quote, QuoteStatus, SellersOnly, UnknownOpportunity
+from trustpack.capabilities.revops.pages.lists_of_opportunities import SHAPE
+from trustpack.capabilities.revops.pages.one_quote import kept_of
 from trustpack.capabilities.revops.pages.previews import PreviewShown, preview_of
 from trustpack.capabilities.revops.pages.quote_forms import MOST_LINES_OF_A_FORM, Item, QuoteForm, read_quote_form, value_of
 from trustpack.capabilities.revops.pages.quote_readings import faults_of, label_of, read_terms_of
@@ -31,6 +33,7 @@ from trustpack.platform.auth.csrf import FIELD
 from trustpack.platform.auth.forms import read_fields
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Page, called
+from trustpack.platform.web.pages.lists import read_state
 from trustpack.platform.web.pages.once import new_key
 
 _USUAL_CURRENCY: Final = "USD"
@@ -39,13 +42,14 @@ _NO_ITEM: Final = ("", "Not in the price book")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What is being written: a new quote of an opportunity, or the quote of an id."""
+    """What is being written: a new quote of an opportunity, or the quote of an id; `keep` keeps the list beside it as it was."""
 
     path: str
     preview_path: str
     title: str
     saves: str
     back_path: str
+    keep: str = ""
     account: str
     opportunity_id: str
     quote_id: str = ""
@@ -97,12 +101,13 @@ async def writing_new(page: Page, opportunity_id: str) -> Writing:
         except NotFound as error:
             raise UnknownOpportunity(next_step="Choose the opportunity first, then write a quote for it.") from error
         items = await _items(tx)
+    listed = read_state(SHAPE, page.request.query_params).query
     return Writing(
-        path=f"{QUOTES}/new?opportunity={opportunity.id}",
+        path=f"{QUOTES}/new?opportunity={opportunity.id}{listed.replace('?', '&', 1)}",
         preview_path=f"{QUOTES}/new/preview?opportunity={opportunity.id}",
         title=f"New quote for {opportunity.account}",
         saves="Save the draft",
-        back_path=f"{OPPORTUNITIES}/{opportunity.id}",
+        back_path=f"{OPPORTUNITIES}/{opportunity.id}{listed}",
         account=opportunity.account,
         opportunity_id=opportunity.id,
         items=items,
@@ -116,16 +121,17 @@ async def writing_on(page: Page, quote_id: str) -> tuple[Writing, Quote]:
     async with revops_of(page).unit_of_work.transaction(actor.tenant_id) as tx:
         view = await drafting.open_quote(tx, actor, quote_id)
         items = await _items(tx)
-    quote, terms = view.quote, read_terms(view.quote.terms)
+    quote, terms, keep = view.quote, read_terms(view.quote.terms), kept_of(page.request)
     if len(terms.lines) > MOST_LINES_OF_A_FORM:
         told = f"This form holds {MOST_LINES_OF_A_FORM} lines, and the quote has {len(terms.lines)}."
         raise InvalidInput(told, next_step="Change the quote by the API: PATCH /revops/quotes/{id}.")
     writing = Writing(
-        path=f"{QUOTES}/{quote.id}/edit",
+        path=f"{QUOTES}/{quote.id}/edit{keep}",
         preview_path=f"{QUOTES}/{quote.id}/edit/preview",
         title=f"Edit quote {short(quote.id)}",
         saves="Save" if quote.status == QuoteStatus.DRAFT else "Save as a new draft",
-        back_path=f"{QUOTES}/{quote.id}",
+        back_path=f"{QUOTES}/{quote.id}{keep}",
+        keep=keep,
         account=terms.account,
         opportunity_id=quote.opportunity_id,
         quote_id=quote.id,
