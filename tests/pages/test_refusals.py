@@ -99,3 +99,27 @@ async def test_what_is_not_there_stands_in_the_frame_of_whoever_is_signed_in_and
     framed = {asked for asked, answer in answers.items() if 'aria-label="Workspaces"' in answer.text}
     assert framed == {(who, path) for who in ("user-engineer", OUTSIDER) for path in (nowhere, unknown, posted_alone)}
     assert [faults for answer in answers.values() if (faults := faults_of(answer))] == []
+
+
+REFUSED = {
+    "/switchboard/profile/sessions/ses_0190163d8694739b962b6e2b9f9d4f4c/end": 404,
+    "/switchboard/profile/tokens": 422,
+    "/switchboard/profile/tokens/tok_0190163d8694739b962b6e2b9f9d4f4c/revoke": 404,
+    "/switchboard/profile/passkeys/key_0190163d8694739b962b6e2b9f9d4f4c/remove": 404,
+    "/switchboard/tenant": 404,
+    "/switchboard/security/requests/hro_0190163d8694739b962b6e2b9f9d4f4c/approve": 404,
+}
+"""Forms about oneself, whose handlers ask for the session alone, and one whose handler asks who looks."""
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["plain", "htmx"])
+async def test_a_form_that_is_refused_is_answered_in_the_frame_of_whoever_sent_it(stage: Stage, headers: dict[str, str]):
+    browser = await stage.browser("user-engineer")
+    forms = {path: {"digest": "sha256:0"} if path.endswith("approve") else {} for path in REFUSED}
+
+    answers = {path: await browser.post(path, form, **headers) for path, form in forms.items()}
+
+    assert {path: int(answer.status_code) for path, answer in answers.items()} == REFUSED
+    assert {path for path, answer in answers.items() if 'aria-label="Workspaces"' not in answer.text} == set()
+    assert {path for path, answer in answers.items() if answer.text.count('id="page"') != 1} == set()
+    assert [faults for answer in answers.values() if (faults := faults_of(answer))] == []

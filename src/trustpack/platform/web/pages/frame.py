@@ -104,11 +104,12 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": b"" if self._request.method == "HEAD" else body})
 
     async def _viewer(self, status: int) -> Viewer | None:
-        # Where no route was found, no handler has asked who looks; a file that is missing is nobody's page.
+        # Where no route was found, no handler has asked who looks; a file that is missing is nobody's page. A handler that asked
+        # for the session alone knows who acts, but not yet how their frame is filled.
         request = self._request
         viewer: Viewer | None = request.scope.get("trustpack.viewer")
         is_unasked = status in _WITHOUT_HANDLER and request.method == "GET" and not request.url.path.startswith(STATIC_PATH + "/")
-        if viewer is not None or not is_unasked:
+        if viewer is not None or not (is_unasked or "trustpack.actor" in request.scope):
             return viewer
         try:
             return await self._site.viewer_source(request)
