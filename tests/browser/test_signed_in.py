@@ -96,12 +96,16 @@ async def test_a_late_decision_is_confirmed_and_then_sent_with_what_was_entered(
     await page.keyboard.press("d")
     await page.get_by_label("Reason").fill("Too wide")
     await page.locator("dialog[open]").get_by_role("button", name="Reject").click()
+    await expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
+    brands = {"in place": await page.locator(".brand:visible").count()}
     await page.get_by_role("button", name="Confirm as user-team-lead").click()
     await expect(page.locator(".pairs")).to_contain_text("Reject request")
+    brands["alone"] = await page.locator(".brand:visible").count()
     await expect(page.locator(".pairs")).to_contain_text("Too wide")
     await page.get_by_role("button", name="Send it now").click()
 
     await expect(page.locator(".object-line")).to_contain_text("Rejected")
+    assert brands == {"in place": 1, "alone": 1}
     assert (await place.world.read(request["id"]))["status"] == "rejected"
     assert [complaint for complaint in visits.complaints if "401" not in complaint] == []
 
