@@ -248,5 +248,17 @@ async def test_people_see_the_workspaces_that_are_of_use_to_them(world: World):
         "user-ae": sales,
         "user-auditor": security | sales,
     }
-    assert "security/inbox" in shown["user-security"] & shown["user-auditor"]
-    assert "security/inbox" not in shown["user-engineer"] | shown["user-ae"]
+    assert "security/inbox" in shown["user-security"]
+    assert "security/inbox" not in shown["user-engineer"] | shown["user-ae"] | shown["user-auditor"]
+
+
+@pytest.mark.parametrize("handle", ["user-auditor", "user-admin", "user-engineer", "user-ae"])
+async def test_who_can_approve_no_request_is_offered_no_inbox_and_told_why_it_is_empty(world: World, handle: str):
+    async with browsing_as(world, handle) as browser, browsing_as(world, "user-team-lead") as lead:
+        homes = [(await one.get("/switchboard")).text for one in (browser, lead)]
+        inboxes = [(await one.get(INBOX)).text for one in (browser, lead)]
+
+    assert [f'href="{INBOX}"' in home for home in homes] == [False, True]
+    assert ["Requests that need my approval" in home for home in homes] == [False, True]
+    why = "Requests wait for security officer or team lead, and none of these roles is yours."
+    assert [why in inbox for inbox in inboxes] == [True, False]

@@ -35,7 +35,7 @@ async def inbox_of(deals: Deals, handle: str) -> list[str]:
     async with deals.world.container.unit_of_work.transaction(deals.world.tenant_id) as tx:
         actor = await directory.actor_of(tx, handle)
         found = await waiting.needs_my_approval(tx, actor, limit=200)
-        assert await waiting.count_that_need_me(tx, actor) == len(found.views)
+        assert (await waiting.count_that_need_me(tx, actor) or 0) == len(found.views)
     return [view.quote.id for view in found.views]
 
 
@@ -260,6 +260,33 @@ async def test_the_page_of_the_inbox_that_a_quote_was_opened_from_stays(staffed:
 
     assert (rows_of(opened), place_of(opened)) == ({second["id"]}, ("Needs my approval", html.escape(further)))
     assert broken.status_code == 422
+
+
+async def offered_to(deals: Deals, handle: str) -> tuple[bool, bool, bool]:
+    """Return whether somebody is led to the inbox, whether their first page lists it, and whether it says why it is empty."""
+    async with browsing_as(deals.world, handle) as browser:
+        home, inbox = [html.unescape((await browser.get(path)).text) for path in ("/switchboard", INBOX)]
+    why = "None of these roles is yours, and none is lent to you today that you may use." in inbox
+    return f'href="{INBOX}"' in home, "Quotes that need my approval" in home, why
+
+
+async def test_who_can_approve_no_quote_is_offered_no_inbox_and_told_why_it_is_empty(staffed: Deals):
+    people = ("user-manager", "user-finance", "user-ae", "user-auditor", "user-admin", "user-without-role", DEPUTY)
+    await staffed.world.add_person("user-without-role")
+    alone = {handle: await offered_to(staffed, handle) for handle in people}
+    await lend(staffed)
+    lent = await offered_to(staffed, DEPUTY)
+
+    able, unable = (True, True, False), (False, False, True)
+    assert alone == dict.fromkeys(people[:2], able) | {"user-ae": (False,) * 3} | dict.fromkeys(people[3:], unable)
+    assert lent == able
+
+
+async def test_an_auditor_approves_nothing_by_a_loan_from_before(staffed: Deals):
+    await lend(staffed)
+    await staffed.world.change_role(DEPUTY, Role.AUDITOR, grant=True)
+
+    assert await offered_to(staffed, DEPUTY) == (False, False, True)
 
 
 def place_of(page: str) -> tuple[str, str]:

@@ -46,9 +46,11 @@ OFFERED = (
         ({Role.TEAM_LEAD}, {}, None, ["home", "approvals", "requests"]),
         ({Role.AE}, {}, None, ["home", "quotes"]),
         ({Role.AE}, {"approvals": 1}, None, ["home", "approvals", "quotes"]),
-        ({Role.AE}, {"approvals": 0}, APPROVALS, ["home", "approvals", "quotes"]),
+        ({Role.AE}, {"approvals": 0}, None, ["home", "approvals", "quotes"]),
+        ({Role.AE}, {}, APPROVALS, ["home", "approvals", "quotes"]),
         ({Role.ENGINEER, Role.AE}, {}, None, ["home", "requests", "quotes"]),
-        (set(), {}, None, ["home", "approvals", "requests", "quotes"]),
+        (set(), {}, None, ["home", "requests", "quotes"]),
+        (set(), {"approvals": 0}, None, ["home", "approvals", "requests", "quotes"]),
     ],
 )
 def test_people_are_offered_what_is_of_use_to_them(

@@ -15,11 +15,12 @@ from trustpack.capabilities.operations.pages.wording import type_of
 from trustpack.capabilities.operations.service import waiting
 from trustpack.capabilities.operations.service.context import Operations
 from trustpack.capabilities.operations.service.reading import RequestView
-from trustpack.kernel.actor import Role
+from trustpack.kernel.actor import Actor, Role
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Place, ThisPage, Viewer
 from trustpack.platform.web.pages.headers import BASE_PATH
 from trustpack.platform.web.pages.lists import PAGE_SIZE
+from trustpack.platform.web.pages.roles import roles_in_words
 from trustpack.platform.web.pagination import decode_cursor, encode_cursor
 
 INBOX: Final = f"{BASE_PATH}/security/inbox"
@@ -29,7 +30,7 @@ PLACE: Final = Place(
     "inbox",
     INBOX,
     "To approve",
-    useful_to=frozenset({Role.TEAM_LEAD, Role.SECURITY_OFFICER, Role.AUDITOR, Role.ADMIN}),
+    useful_to=frozenset({Role.TEAM_LEAD, Role.SECURITY_OFFICER}),
 )
 router = APIRouter(include_in_schema=False)
 
@@ -57,12 +58,22 @@ async def show_inbox(page: ThisPage, cursor: Annotated[str, Query(max_length=200
         inbox = await waiting.needs_my_approval(tx, operations, actor, limit=PAGE_SIZE, after_id=after_id)
     next_path = f"{INBOX}?cursor={encode_cursor(inbox.goes_on_after)}" if inbox.goes_on_after else ""
     rows = [row_of(view) for view in inbox.views]
-    return await page.show("operations/inbox.html", rows=rows, next_path=next_path, is_first=not cursor)
+    return await page.show(
+        "operations/inbox.html", rows=rows, next_path=next_path, is_first=not cursor, why_never=_why_never(operations, actor)
+    )
 
 
 async def counts(tx: Transaction, operations: Operations, viewer: Viewer) -> Mapping[str, int]:
-    """Return how many requests wait for a viewer."""
-    return {PLACE.key: await waiting.count_that_need_me(tx, operations, viewer.actor)}
+    """Return how many requests wait for a viewer, if any do."""
+    count = await waiting.count_that_need_me(tx, operations, viewer.actor)
+    return {PLACE.key: count} if count else {}
+
+
+def _why_never(operations: Operations, actor: Actor) -> str:
+    approving = waiting.roles_that_approve(operations)
+    if not approving.isdisjoint(actor.roles):
+        return ""
+    return f"Requests wait for {roles_in_words(approving, last='or')}, and none of these roles is yours."
 
 
 def row_of(view: RequestView) -> InboxRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trustpack.capabilities.revops.pages.inbox import INBOX, PLACE
+from trustpack.capabilities.revops.pages.inbox import INBOX
 from trustpack.capabilities.revops.pages.inbox import row_of as inbox_row
 from trustpack.capabilities.revops.pages.views import CHIPS, QUOTES, short
 from trustpack.capabilities.revops.rules.terms import read_terms
@@ -32,7 +32,7 @@ def home(revops: RevOps) -> HomeSource:
             people = await first_steps.people_of_steps(tx, viewer)
             has_sold = await waiting.have_sold(tx, people)
         lists: list[HomeList] = []
-        if inbox.views or not PLACE.useful_to.isdisjoint(actor.roles):
+        if inbox.views or inbox.approves_others:
             lists.append(_waiting(inbox.views))
         if own or not _SELLERS.isdisjoint(actor.roles):
             lists.append(_own(own))

@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from trustpack.capabilities.revops.pages.views import QUOTES, REVOPS, short
+from trustpack.capabilities.revops.rules.delegating import LENDABLE
 from trustpack.capabilities.revops.service import waiting
 from trustpack.capabilities.revops.service.context import RevOps
 from trustpack.capabilities.revops.service.reading import QuoteView, headline_of
@@ -21,6 +22,7 @@ from trustpack.platform.web.pages import Page, Place, ThisPage, Viewer
 from trustpack.platform.web.pages.inboxes import InboxPane, read_inbox
 from trustpack.platform.web.pages.lists import PAGE_SIZE
 from trustpack.platform.web.pages.numbers import short_percent, shown_amount
+from trustpack.platform.web.pages.roles import ROLE_WORDS, roles_in_words
 
 INBOX: Final = f"{REVOPS}/inbox"
 PLACE: Final = Place(
@@ -29,7 +31,11 @@ PLACE: Final = Place(
     "inbox",
     INBOX,
     "To approve",
-    useful_to=frozenset({Role.MANAGER, Role.FINANCE, Role.AUDITOR, Role.ADMIN}),
+    useful_to=LENDABLE,
+)
+_WHY_NEVER: Final = (
+    f"Quotes wait for {roles_in_words(LENDABLE, last='or')}, or within the own band for their {ROLE_WORDS[Role.AE]}. "
+    "None of these roles is yours, and none is lent to you today that you may use."
 )
 router = APIRouter(include_in_schema=False)
 
@@ -63,12 +69,15 @@ async def list_inbox(page: Page, tx: Transaction) -> InboxPane[InboxRow]:
     """Return the inbox as the page's URL asks for it; what the URL says beside is ignored. Raises `InvalidInput`."""
     state = read_inbox(INBOX, page.request.query_params)
     inbox = await waiting.needs_my_approval(tx, page.viewer.actor, limit=PAGE_SIZE, after_id=state.after_id)
-    return state.pane_of([row_of(view, state.query) for view in inbox.views], goes_on_after=inbox.goes_on_after)
+    rows = [row_of(view, state.query) for view in inbox.views]
+    approves = inbox.approves_others or Role.AE in page.viewer.actor.roles
+    return state.pane_of(rows, goes_on_after=inbox.goes_on_after, why_never="" if approves else _WHY_NEVER)
 
 
 async def counts(tx: Transaction, viewer: Viewer) -> Mapping[str, int]:
-    """Return how many quotes wait for a viewer."""
-    return {PLACE.key: await waiting.count_that_need_me(tx, viewer.actor)}
+    """Return how many quotes wait for a viewer; of 0, to those alone who approve quotes of others."""
+    count = await waiting.count_that_need_me(tx, viewer.actor)
+    return {} if count is None else {PLACE.key: count}
 
 
 def row_of(view: QuoteView, query: str = "") -> InboxRow:

@@ -10,7 +10,7 @@ from trustpack.capabilities import approvals, directory
 from trustpack.capabilities.approvals import Ballot, Voter
 from trustpack.capabilities.directory import Person
 from trustpack.capabilities.revops.model import Delegation
-from trustpack.capabilities.revops.rules.delegating import lends, roles_lent
+from trustpack.capabilities.revops.rules.delegating import LENDABLE, lends, roles_lent
 from trustpack.capabilities.revops.store import delegations as store
 from trustpack.kernel.actor import Actor, ActorKind, Role
 from trustpack.platform.unit_of_work import Transaction
@@ -43,11 +43,13 @@ async def voter_now(tx: Transaction, actor: Actor, ballot: Ballot, *, submitted_
 class Voting:
     """How one person might vote as of now, for looking only: nothing is kept from changing.
 
-    `roles` are held or lent; who `borrows` one today reads quotes as approvers do.
+    `roles` are held or lent; who `borrows` one today reads quotes as approvers do. Who `approves_others` holds a role that
+    approves beyond the own band, or may use one that is lent today.
     """
 
     roles: frozenset[Role]
     borrows: bool
+    approves_others: bool
     voter_for: Callable[[Ballot, datetime | None], Voter]
 
 
@@ -63,9 +65,11 @@ async def voting_as(tx: Transaction, actor: Actor) -> Voting | None:
         return _voter(tx, person, ballot, delegations, people, submitted_at=submitted_at)
 
     day, held = tx.now.date(), _roles_held(people)
+    borrows = any(lends(delegation, day=day, roles_held=held) for delegation in delegations)
     return Voting(
         roles=person.roles | {one.role for one in delegations},
-        borrows=any(lends(delegation, day=day, roles_held=held) for delegation in delegations),
+        borrows=borrows,
+        approves_others=not LENDABLE.isdisjoint(person.roles) or (borrows and Role.AUDITOR not in person.roles),
         voter_for=voter_for,
     )
 

@@ -27,22 +27,30 @@ _MOST_LOOKED_AT: Final = 5 * _AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Quotes that wait for somebody's yes, those that expire first in front; `goes_on_after` names where to look further."""
+    """Quotes that wait for somebody's yes, those that expire first in front; `goes_on_after` names where to look further.
+
+    `approves_others` says whether quotes of others may come to wait for them, by a role of theirs or by one that is lent today.
+    """
 
     views: tuple[QuoteView, ...]
     goes_on_after: str | None
+    approves_others: bool
 
 
 async def needs_my_approval(tx: Transaction, actor: Actor, *, limit: int, after_id: str | None = None) -> Inbox:
     """Return exactly those quotes that the actor's yes would get on, as `voting.approve` would count it now."""
-    found, goes_on_after = await _ids_that_need(tx, actor, limit=limit, after_id=after_id)
+    voting = await voting_as(tx, actor)
+    found, goes_on_after = await _ids_that_need(tx, actor, voting, limit=limit, after_id=after_id)
     quotes = {quote.id: quote for quote in await store.quotes_by_id(tx, found)}
-    return Inbox(await views_of(tx, [quotes[quote_id] for quote_id in found]), goes_on_after)
+    views = await views_of(tx, [quotes[quote_id] for quote_id in found])
+    return Inbox(views, goes_on_after, approves_others=voting is not None and voting.approves_others)
 
 
-async def count_that_need_me(tx: Transaction, actor: Actor) -> int:
-    """Return how many `needs_my_approval` would return, up to `MOST_COUNTED`."""
-    return len((await _ids_that_need(tx, actor, limit=MOST_COUNTED, after_id=None))[0])
+async def count_that_need_me(tx: Transaction, actor: Actor) -> int | None:
+    """Return how many `needs_my_approval` would return, up to `MOST_COUNTED`; None for 0 of who approves no quotes of others."""
+    voting = await voting_as(tx, actor)
+    found, _ = await _ids_that_need(tx, actor, voting, limit=MOST_COUNTED, after_id=None)
+    return len(found) if found or (voting is not None and voting.approves_others) else None
 
 
 async def my_open_quotes(tx: Transaction, actor: Actor, *, limit: int) -> tuple[QuoteView, ...]:
@@ -52,8 +60,9 @@ async def my_open_quotes(tx: Transaction, actor: Actor, *, limit: int) -> tuple[
     return await views_of(tx, [quotes[quote_id] for quote_id in found])
 
 
-async def _ids_that_need(tx: Transaction, actor: Actor, *, limit: int, after_id: str | None) -> tuple[list[str], str | None]:
-    voting = await voting_as(tx, actor)
+async def _ids_that_need(
+    tx: Transaction, actor: Actor, voting: Voting | None, *, limit: int, after_id: str | None
+) -> tuple[list[str], str | None]:
     if voting is None or not voting.roles:
         return [], None
     found: list[str] = []

@@ -38,9 +38,10 @@ class InboxState:
         """The object after which the page begins. Raises `InvalidInput`."""
         return decode_cursor(self.cursor or None)
 
-    def pane_of(self, rows: Sequence[R], *, goes_on_after: str | None) -> InboxPane[R]:
-        """Return the page with what waits on it, and the way to look further."""
-        return InboxPane(self, tuple(rows), self._address(encode_cursor(goes_on_after)) if goes_on_after else "")
+    def pane_of(self, rows: Sequence[R], *, goes_on_after: str | None, why_never: str = "") -> InboxPane[R]:
+        """Return the page with what waits on it, the way to look further, and why nothing ever waits for this viewer."""
+        next_path = self._address(encode_cursor(goes_on_after)) if goes_on_after else ""
+        return InboxPane(self, tuple(rows), next_path, why_never)
 
     def _address(self, cursor: str) -> str:
         return f"{self.path}?{urlencode(self._place(cursor))}" if cursor else self.path
@@ -52,11 +53,12 @@ class InboxState:
 
 @dataclass(frozen=True, slots=True)
 class InboxPane(Generic[R]):
-    """A page of what waits for the viewer; an empty path leads nowhere."""
+    """A page of what waits for the viewer; an empty path leads nowhere. `why_never` is empty where something may come to wait."""
 
     state: InboxState
     rows: tuple[R, ...]
     next_path: str
+    why_never: str
 
     @property
     def is_first(self) -> bool:

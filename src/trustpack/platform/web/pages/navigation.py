@@ -21,7 +21,10 @@ class Place:
     short: str = ""
     """What a phone's tab bar shows; empty: the place is not in it."""
     useful_to: frozenset[Role] = frozenset()
-    """Whose work is done there; empty: that of its workspace. It says what is offered and guards nothing."""
+    """Whose work is done there; empty: that of its workspace. It says what is offered and guards nothing.
+
+    A place that names somebody is offered to nobody else, but to whom a count names it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +52,27 @@ Find = Callable[[Viewer, str], Awaitable[Sequence[Found]]]
 """Finds a few objects that the viewer may read; each capability offers one."""
 
 Counts = Callable[[Viewer], Awaitable[Mapping[str, int]]]
-"""How many objects of each place wait for the viewer, by the place's key."""
+"""How many objects of each place wait for the viewer, by the place's key; one that is named with 0 is of use to them too."""
 
 
 def useful_workspaces(
     workspaces: Sequence[Workspace], roles: frozenset[Role], counts: Mapping[str, int], current: Place | None
 ) -> tuple[Workspace, ...]:
-    """Return the workspaces with the places that are of use to somebody of these roles, or where something waits for them.
+    """Return the workspaces with the places that are of use to somebody of these roles, or that their counts name.
 
-    Where they are is always among them, and whoever has no use for any sees all.
+    Where they are is always among them, and who has no use for any by their roles sees all that are not for some alone.
     """
 
-    def wanted(workspace: Workspace, place: Place) -> bool:
-        useful_to = place.useful_to or workspace.useful_to
-        return not useful_to.isdisjoint(roles) or bool(counts.get(place.key))
+    def is_useful(workspace: Workspace, place: Place) -> bool:
+        return not (place.useful_to or workspace.useful_to).isdisjoint(roles)
 
-    def is_for_all(workspace: Workspace, place: Place) -> bool:
-        return not (place.useful_to or workspace.useful_to)
+    has_use = any(is_useful(workspace, place) for workspace in workspaces for place in workspace.places)
 
-    if not any(wanted(workspace, place) for workspace in workspaces for place in workspace.places):
-        return tuple(workspaces)
-    offered = (
-        replace(
-            one, places=tuple(place for place in one.places if is_for_all(one, place) or wanted(one, place) or place == current)
-        )
-        for one in workspaces
-    )
+    def is_offered(workspace: Workspace, place: Place) -> bool:
+        is_for_all = not place.useful_to and not (workspace.useful_to and has_use)
+        return is_for_all or is_useful(workspace, place) or place.key in counts or place == current
+
+    offered = (replace(one, places=tuple(place for place in one.places if is_offered(one, place))) for one in workspaces)
     return tuple(one for one in offered if one.places)
 
 
