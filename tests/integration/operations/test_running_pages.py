@@ -6,6 +6,7 @@ import asyncio
 import html
 import re
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from tests.support.cases import settle
 from tests.support.scripted_target import held_until, refused, unavailable
 from tests.support.stored import counts, run_due, tables_holding
 from tests.support.worlds import ScriptedWorld
+from trustpack.capabilities.operations.model import OtherTeam
 
 REQUESTS = "/switchboard/security/requests"
 DECIDING = ("approve", "reject", "cancel", "execute", "credentials", "revert")
@@ -186,6 +188,48 @@ async def test_what_is_not_offered_is_refused_as_the_api_refuses_it(scripted: Sc
     expected = "operations.revert_forbidden" if command == "revert" else "operations.requester_only"
     assert (answer.status_code, code_of(answer)) == (403, expected)
     assert await status_of(scripted, request["id"]) == request["status"]
+
+
+@pytest.mark.parametrize(
+    ("command", "handle", "code"),
+    [
+        ("approve", "user-engineer", "operations.self_approval_forbidden"),
+        ("approve", "user-auditor", "operations.role_not_required"),
+        ("reject", "user-auditor", "operations.role_not_required"),
+        ("cancel", "user-team-lead", "operations.requester_only"),
+        ("revert", "user-auditor", "operations.revert_forbidden"),
+    ],
+)
+async def test_what_was_written_with_a_decision_that_is_not_theirs_is_given_back_beside_the_list(
+    scripted: ScriptedWorld, command: str, handle: str, code: str
+) -> None:
+    request = await (scripted.active() if command == "revert" else scripted.ask())
+    query, text = f"?status={request['status']}", '"><img src=x onerror=alert(1)>{{7*7}}'
+    entered = {"typed_id": request["id"]} if command == "revert" else {}
+    fields = {"digest": request["effect_digest"], "text": f" {text}\n", **entered}
+    async with looking(scripted, handle) as browser:
+        answer = await browser.post(f"{REQUESTS}/{request['id']}/{command}{query}", fields)
+
+    given_back = re.search(r'What you wrote</h2><p class="row"><span>([^<]*)</span><button[^>]*data-copy="([^"]*)"', answer.text)
+    assert (answer.status_code, code_of(answer)) == (403, code)
+    assert [html.unescape(one) for one in (given_back.groups() if given_back else ())] == [text, text]
+    assert f'href="{REQUESTS}{query}" aria-label="Back to the list"' in answer.text
+    assert await status_of(scripted, request["id"]) == request["status"]
+
+
+async def test_what_was_written_with_a_decision_that_is_still_theirs_stands_in_its_form(
+    scripted: ScriptedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = await scripted.ask()
+    refused_once = AsyncMock(side_effect=OtherTeam)
+    async with looking(scripted, "user-team-lead") as browser:
+        fields = await fields_of(browser, request["id"], "approve")
+        monkeypatch.setattr("trustpack.capabilities.operations.service.voting.approve", refused_once)
+        answer = await browser.post(f"{REQUESTS}/{request['id']}/approve", {**fields, "text": "Checked by hand"})
+
+    assert (answer.status_code, OtherTeam.title in html.unescape(answer.text)) == (403, True)
+    assert ">Checked by hand</textarea>" in answer.text
+    assert "What you wrote" not in answer.text
 
 
 @pytest.mark.parametrize("command", DECIDING)

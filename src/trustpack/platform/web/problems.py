@@ -31,6 +31,10 @@ STATUS_OF_KIND: Mapping[ErrorKind, int] = {
     ErrorKind.TOO_LARGE: 413,
     ErrorKind.UNAVAILABLE: 503,
 }
+OF_NO_OBJECT = frozenset(
+    {ErrorKind.NOT_FOUND, ErrorKind.UNAUTHENTICATED, ErrorKind.UNAVAILABLE, ErrorKind.LIMITED, ErrorKind.TOO_LARGE}
+)
+"""Errors that say nothing of the object that a decision is about: they have the page that all others have."""
 _UNFIT = (DataError,)
 """Text that got past every check of form and that PostgreSQL cannot take; the caller's fault, and no reason for a 500."""
 TRANSIENT = (PoolTimeout, OperationalError, LockNotAvailable, DeadlockDetected, SerializationFailure, QueryCanceled)

@@ -19,7 +19,6 @@ from trustpack.capabilities.approvals import AlreadyVoted
 from trustpack.capabilities.directory import RecentlySignedIn
 from trustpack.capabilities.operations.model import (
     ApprovalsVoid,
-    CredentialsAlreadyShown,
     HighRiskRequest,
     Refused,
     StaleDigest,
@@ -37,6 +36,7 @@ from trustpack.kernel.errors import TrustpackError
 from trustpack.platform.jobs import JobRunner
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Form, FormReading, Page, ThisPage
+from trustpack.platform.web.problems import OF_NO_OBJECT, STATUS_OF_KIND
 
 router = APIRouter(prefix=REQUESTS, include_in_schema=False)
 _SHORTEST_REASON = 8
@@ -160,10 +160,7 @@ async def credentials(_: RecentlySignedIn, page: ThisPage, request_id: str) -> R
             return None
         return outcome
 
-    try:
-        answer = await _decide(page, request_id, "credentials", form, work)
-    except CredentialsAlreadyShown as error:
-        return await show_one(page, request_id, ask="credentials", refusal=error, status=HTTPStatus.CONFLICT)
+    answer = await _decide(page, request_id, "credentials", form, work)
     if made:
         return await show_one(page, request_id, template="operations/credentials.html", credentials=made[0])
     return answer
@@ -196,6 +193,10 @@ async def _decide(
             raise outcome.error
     except _MOVED as error:
         return await _show_moved(page, request_id, error, command=command, form=given.form)
+    except TrustpackError as error:
+        if error.kind in OF_NO_OBJECT:
+            raise
+        return await show_one(page, request_id, ask=command, form=given, refusal=error, status=STATUS_OF_KIND[error.kind])
     return page.go(f"{REQUESTS}/{request_id}{query_of(page.request)}")
 
 

@@ -62,7 +62,8 @@ async def show_one(
 ) -> Response:
     """Answer with one request beside the list. Raises `NotFound`.
 
-    `form` is what was sent with `ask`, to be corrected; `refusal` is why that could not be done.
+    `form` is what was sent with `ask`, to be corrected or, where `ask` is not theirs to send, taken along; `refusal` is why that
+    could not be done.
     """
     operations, actor = operations_of(page.request), page.viewer.actor
     async with operations.unit_of_work.transaction(actor.tenant_id, consistent=True) as tx:

@@ -15,7 +15,7 @@ from trustpack.capabilities.policy import DecisionMode
 from trustpack.capabilities.revops.model import Quote, QuoteMoved
 from trustpack.capabilities.revops.pages.one_quote import kept_of, opened, revops_of
 from trustpack.capabilities.revops.pages.quote_offers import LEAST_REASON
-from trustpack.capabilities.revops.pages.quote_refusals import NOT_EXPLAINED_HERE, refusal_of
+from trustpack.capabilities.revops.pages.quote_refusals import refusal_of
 from trustpack.capabilities.revops.pages.views import QUOTES
 from trustpack.capabilities.revops.service import activating, quotes, reading, standing, submitting, telling, voting
 from trustpack.capabilities.revops.service.deciding import PREPARATIONS, Asked, ask_policy
@@ -24,6 +24,7 @@ from trustpack.kernel.errors import Refused, TrustpackError
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Form, FormReading, Page, ThisPage
 from trustpack.platform.web.pages.once import do_once, done_before, key_of_form
+from trustpack.platform.web.problems import OF_NO_OBJECT
 
 router = APIRouter(prefix=QUOTES, include_in_schema=False)
 _LONGEST_TEXT: Final = 2000
@@ -169,7 +170,7 @@ async def _decide(
     except QuoteMoved:
         raise
     except TrustpackError as error:
-        if error.kind in NOT_EXPLAINED_HERE:
+        if error.kind in OF_NO_OBJECT:
             raise
         async with unit_of_work.transaction(actor.tenant_id) as tx:
             was_done = await telling.was_done(tx, actor, quote_id, command=name, digest=digest)

@@ -13,15 +13,11 @@ from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.service.reading import QuoteView
 from trustpack.capabilities.revops.service.standing import Standing
 from trustpack.kernel.actor import Role
-from trustpack.kernel.errors import ErrorKind, TrustpackError
+from trustpack.kernel.errors import TrustpackError
 from trustpack.platform.web.pages import called
 from trustpack.platform.web.pages.roles import ROLE_WORDS, roles_in_words
 from trustpack.platform.web.problems import STATUS_OF_KIND
 
-NOT_EXPLAINED_HERE: Final = frozenset(
-    {ErrorKind.NOT_FOUND, ErrorKind.UNAUTHENTICATED, ErrorKind.UNAVAILABLE, ErrorKind.LIMITED, ErrorKind.TOO_LARGE}
-)
-"""Errors that say nothing of the quote: they have the page that all others have."""
 _NEXT_STEPS: Final[Mapping[str, str]] = {
     "approvals.already_voted": "Wait for the other approvals; if your vote was a mistake, ask the owner to recall the quote.",
     "revops.list_prices_changed": "Edit the quote and save it, which prices its lines anew, then submit it.",
