@@ -288,6 +288,7 @@ _SECURITY: Mapping[str, Entry] = {
                 for state in ("pending_approval", "approved", "active", "denied", "rejected", "failed", "expired", "reverted")
             ),
             Look(_REQUEST, "user-auditor", "request", "revert_failed"),
+            Look(f"{_REQUEST}?beside=inbox", _LEAD, "request", "pending_approval"),
         ),
     ),
     f"GET {_REQUESTS}/{{request_id}}/{{part}}": Entry(

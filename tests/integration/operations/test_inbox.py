@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import random
 import re
 from contextlib import suppress
@@ -20,6 +21,7 @@ from trustpack.kernel.actor import Role
 from trustpack.kernel.errors import TrustpackError
 
 INBOX = "/switchboard/security/inbox"
+REQUESTS = "/switchboard/security/requests"
 REQUESTS = "/switchboard/security/requests"
 VOTERS = ("user-team-lead", "user-team-lead-2", "user-security", "user-lead-and-security", "user-asking-lead", "user-finance")
 LOSABLE = (("user-team-lead", Role.TEAM_LEAD), ("user-security", Role.SECURITY_OFFICER), ("user-finance", Role.TEAM_LEAD))
@@ -262,3 +264,25 @@ async def test_who_can_approve_no_request_is_offered_no_inbox_and_told_why_it_is
     assert ["Requests that need my approval" in home for home in homes] == [False, True]
     why = "Requests wait for security officer or team lead, and none of these roles is yours."
     assert [why in inbox for inbox in inboxes] == [True, False]
+
+
+async def test_what_opens_from_the_inbox_keeps_it_beside_through_parts_and_decisions(world: World):
+    request, other = await world.ask(), await world.ask()
+    path = f"{REQUESTS}/{request['id']}"
+    async with browsing_as(world, "user-security") as browser:
+        inbox = html.unescape((await browser.get(INBOX)).text)
+        [opens] = re.findall(rf'href="({path}[^"]*)"', inbox)
+        pages = {part: await browser.get(opens.replace(path, path + part)) for part in ("", "/approvals")}
+        [action] = set(re.findall(rf'action="({path}/approve[^"]*)"', html.unescape(pages[""].text)))
+        digest = request["effect_digest"]
+        no_reason = await browser.post(action.replace("/approve", "/reject"), {"digest": digest, "text": ""})
+        stale = await browser.post(action, {"digest": "sha256:" + "0" * 64})
+        given = await browser.post(action, {"digest": digest})
+        after = await browser.get(given.headers["location"])
+
+    shown = (*pages.values(), no_reason, stale, after)
+    assert [answer.status_code for answer in shown] == [200, 200, 422, 409, 200]
+    waiting_beside = [set(re.findall(r'<tr[^>]* id="row-(\w+)"', answer.text)) for answer in shown]
+    assert waiting_beside == [{request["id"], other["id"]}] * 4 + [{other["id"]}]
+    frames = [answer.text.partition("<main")[0] for answer in shown]
+    assert {place for frame in frames for place in re.findall(r'href="([^"]+)"[^>]* aria-current="page"', frame)} == {INBOX}

@@ -1,4 +1,4 @@
-"""`/switchboard/security/requests/{id}[/{part}]`: one request beside the list."""
+"""`/switchboard/security/requests/{id}[/{part}]`: one request beside the list, or the inbox for whoever comes from there."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from starlette.responses import Response
 
 from trustpack.capabilities.operations.pages.accesses import access_shown
 from trustpack.capabilities.operations.pages.details import PARTS, Paths, approvals_shown, detail_of, facts_of, lines_of
+from trustpack.capabilities.operations.pages.inbox import PLACE, InboxRow, list_inbox
 from trustpack.capabilities.operations.pages.proofs import proof_shown
 from trustpack.capabilities.operations.pages.related import related_shown
 from trustpack.capabilities.operations.pages.requests import list_requests
-from trustpack.capabilities.operations.pages.views import REQUESTS
+from trustpack.capabilities.operations.pages.views import REQUESTS, Row
 from trustpack.capabilities.operations.pages.wording import NAMES_OF_COMMANDS
 from trustpack.capabilities.operations.service import reading
 from trustpack.capabilities.operations.service.context import Operations
@@ -23,6 +24,8 @@ from trustpack.capabilities.operations.service.reading import RequestView
 from trustpack.kernel.errors import NotFound, TrustpackError
 from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import FormReading, Page, ThisPage
+from trustpack.platform.web.pages.inboxes import InboxPane, stands_beside
+from trustpack.platform.web.pages.panes import ListPane
 
 router = APIRouter(prefix=REQUESTS, include_in_schema=False)
 _WITH_PARTS = "operations/request.html"
@@ -70,7 +73,7 @@ async def show_one(
         view = await reading.read_request(tx, actor, request_id)
         needed = await approvals_of(tx, operations, actor, view.request, view.votes)
         one = detail_of(view, needed, actor, now=tx.now)
-        listed = await list_requests(page, tx)
+        listed, beside = await _beside(page, tx)
         paths = Paths(one.path, listed.query)
         shown = await _part_of(page, tx, view, needed, paths, part=part, statements=statements) if template == _WITH_PARTS else {}
     return await page.show(
@@ -87,6 +90,7 @@ async def show_one(
         refusal=refusal,
         paths=paths,
         back_path=listed.back_path,
+        **beside,
         **shown,
         **values,
     )
@@ -101,6 +105,14 @@ def operations_of(request: Request) -> Operations:
     """Return the collaborators of the flow."""
     found: Operations = request.app.state.operations
     return found
+
+
+async def _beside(page: Page, tx: Transaction) -> tuple[ListPane[Row] | InboxPane[InboxRow], Mapping[str, Any]]:
+    if stands_beside(page.request.query_params):
+        # The address is the request's, but where the viewer is, is the inbox.
+        inbox = await list_inbox(page, tx, operations_of(page.request))
+        return inbox, {"beside": "operations/inbox_list.html", "place": PLACE}
+    return await list_requests(page, tx), {"beside": "operations/list.html"}
 
 
 async def _part_of(
