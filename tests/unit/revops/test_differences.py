@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trustpack.capabilities.revops.model import Pricing, QuoteLine, Terms
-from trustpack.capabilities.revops.rules.differences import difference
+from trustpack.capabilities.revops.pages.quote_differences import difference
 from trustpack.kernel.money import parse_percentage
 
 SEAT = QuoteLine("SEAT", "Seat", 50, 60_000, parse_percentage("10"), recurring=True, list_price=60_000)

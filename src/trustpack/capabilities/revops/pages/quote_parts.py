@@ -11,9 +11,9 @@ from trustpack.capabilities import ledger, policy
 from trustpack.capabilities.approvals import Verdict, Vote
 from trustpack.capabilities.revops.model import Contract, Quote, QuoteRevision, QuoteStatus
 from trustpack.capabilities.revops.pages.quote_details import agreed, line_row, names_of, totals_shown
+from trustpack.capabilities.revops.pages.quote_differences import Difference, difference
 from trustpack.capabilities.revops.pages.quote_story import MARKS, told
 from trustpack.capabilities.revops.pages.views import CHIPS, short
-from trustpack.capabilities.revops.rules.differences import Difference, difference
 from trustpack.capabilities.revops.rules.pricing import joint_discount, totals_of
 from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.service.context import LINKED_DAYS

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from trustpack.capabilities.revops.model import QuoteRevision
 from trustpack.capabilities.revops.pages.quote_details import names_of
-from trustpack.capabilities.revops.rules.differences import Difference, difference
+from trustpack.capabilities.revops.pages.quote_differences import Difference, difference
 from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.service.reading import QuoteView
 from trustpack.capabilities.revops.service.standing import Standing

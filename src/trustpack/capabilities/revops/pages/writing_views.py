@@ -16,10 +16,10 @@ from trustpack.capabilities.revops.model import InvalidQuote, Quote, QuoteStatus
 from trustpack.capabilities.revops.pages.lists_of_opportunities import SHAPE
 from trustpack.capabilities.revops.pages.one_quote import kept_of
 from trustpack.capabilities.revops.pages.previews import PreviewShown, preview_of
+from trustpack.capabilities.revops.pages.quote_differences import Difference, difference
 from trustpack.capabilities.revops.pages.quote_forms import MOST_LINES_OF_A_FORM, Item, QuoteForm, read_quote_form, value_of
 from trustpack.capabilities.revops.pages.quote_readings import faults_of, label_of, read_terms_of
 from trustpack.capabilities.revops.pages.views import OPPORTUNITIES, QUOTES, short
-from trustpack.capabilities.revops.rules.differences import Difference, difference
 from trustpack.capabilities.revops.rules.histories import happened_since
 from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.rules.visibility import may_sell
