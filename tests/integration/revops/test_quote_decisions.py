@@ -231,7 +231,7 @@ async def test_a_decision_on_terms_that_moved_shows_the_difference_and_records_n
     assert "The terms changed since they were shown to you; nothing was recorded." in page
     assert "version 1 was shown, version 2 is there now" in page
     assert re.search(r"less 30 %.*less 35 %", page, re.DOTALL)
-    assert re.search(r"70000\.00 USD.*65000\.00 USD", page, re.DOTALL)
+    assert re.search(r"70,000\.00 USD.*65,000\.00 USD", page, re.DOTALL)
     assert f'href="{QUOTES}/{shown["id"]}"' in page
 
 

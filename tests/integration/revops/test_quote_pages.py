@@ -229,8 +229,8 @@ async def test_the_versions_tell_what_changed_by_whom_and_whose_approval_it_void
     assert "user-admin" in shown[: shown.index("Version 1")].split("Version 2 as it is now")[1]
     assert "1 line changed, 1 line added, 1 line removed. The one before it was pending." in shown
     assert "It voided the approval of user-manager." in shown
-    assert f"List {quote['list_amount']} USD {after['list_amount']} USD" in shown
-    assert f"Net {quote['net_amount']} USD {after['net_amount']} USD" in shown
+    for label, name in (("List", "list_amount"), ("Net", "net_amount")):
+        assert f"{label} {Decimal(quote[name]):,} USD {Decimal(after[name]):,} USD" in shown
     assert signed == [
         ("removed", "SEAT Seat per year: 100 at 600.00, less 25 %"),
         ("added", "SEAT Seat per year: 120 at 600.00, less 25 %"),

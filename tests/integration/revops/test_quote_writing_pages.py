@@ -311,8 +311,8 @@ async def test_a_quote_that_somebody_else_changed_meanwhile_is_not_overwritten_u
 
     assert clash.status_code == 409
     assert "Revised by user-manager" in text_of(clash)
-    assert "removed: Amount: 1 at 100000.00, less 10 %" in text_of(clash)
-    assert "added: Amount: 1 at 100000.00, less 15 %" in text_of(clash)
+    assert "removed: Amount: 1 at 100,000.00, less 10 %" in text_of(clash)
+    assert "added: Amount: 1 at 100,000.00, less 15 %" in text_of(clash)
     assert (kept["discount_percent"], kept["title"]) == ("12", "Mine")
     assert (untouched["discount_percent"], await deals.actions(quote)) == ("15", [*before, "revised"])
     assert anyway.status_code == 303

@@ -42,8 +42,16 @@ def test_a_line_that_keeps_its_name_is_changed_and_stands_beside_what_it_was():
     assert found.lines == (
         ("-", "SEAT Seat: 50 at 600.00, less 10 %"),
         ("+", "SEAT Seat: 60 at 599.99 (list 600.00), less 10 %"),
-        (" ", "Setup: 1 at 35000.00, less 0 %, once"),
+        (" ", "Setup: 1 at 35,000.00, less 0 %, once"),
     )
+
+
+def test_amounts_and_quantities_stand_in_groups_as_in_the_totals():
+    many = replace(SEAT, quantity=1_500, unit_price=1_200_000, list_price=150_000_000)
+    found = difference(replace(TERMS, lines=(replace(many, quantity=1),)), replace(TERMS, lines=(many,)))
+
+    assert found.lines[1] == ("+", "SEAT Seat: 1,500 at 12,000.00 (list 1,500,000.00), less 10 %")
+    assert found.figures[0] == ("List", "1,500,000.00 USD", "2,250,000,000.00 USD")
 
 
 def test_lines_that_came_and_went_are_counted_apart():
@@ -77,4 +85,4 @@ def test_other_terms_are_told_as_before_and_after(changes: dict[str, Any], figur
 def test_amounts_are_told_in_their_own_currency():
     found = difference(TERMS, replace(TERMS, currency="EUR"))
 
-    assert found.figures[:2] == (("List", "65000.00 USD", "65000.00 EUR"), ("Net", "62000.00 USD", "62000.00 EUR"))
+    assert found.figures[:2] == (("List", "65,000.00 USD", "65,000.00 EUR"), ("Net", "62,000.00 USD", "62,000.00 EUR"))

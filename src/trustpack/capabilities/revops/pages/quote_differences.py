@@ -10,6 +10,7 @@ from typing import Final
 from trustpack.capabilities.revops.model import QuoteLine, Terms
 from trustpack.capabilities.revops.rules.pricing import totals_of
 from trustpack.kernel.money import format_amount, format_share
+from trustpack.platform.web.pages.numbers import grouped, shown_amount
 
 _SAME: Final = " "
 _OLD: Final = "-"
@@ -68,20 +69,20 @@ def _keys(lines: Sequence[QuoteLine]) -> list[tuple[str | None, str]]:
 
 def said(line: QuoteLine, *, currency: str) -> str:
     """Return a line of a quote in one line of text: everything that counts."""
-    price = format_amount(line.unit_price, currency=currency)
+    price = grouped(format_amount(line.unit_price, currency=currency))
     listed = ""
     if line.list_price is not None and line.list_price != line.unit_price:
-        listed = f" (list {format_amount(line.list_price, currency=currency)})"
+        listed = f" (list {grouped(format_amount(line.list_price, currency=currency))})"
     rhythm = "" if line.recurring else ", once"
     sku = f"{line.sku} " if line.sku else ""
-    return f"{sku}{line.description}: {line.quantity} at {price}{listed}, less {line.discount} %{rhythm}"
+    return f"{sku}{line.description}: {line.quantity:,} at {price}{listed}, less {line.discount} %{rhythm}"
 
 
 def _figures(terms: Terms) -> tuple[tuple[str, str], ...]:
     totals = totals_of(terms.lines)
     return (
-        ("List", f"{format_amount(totals.list_amount, currency=terms.currency)} {terms.currency}"),
-        ("Net", f"{format_amount(totals.net_amount, currency=terms.currency)} {terms.currency}"),
+        ("List", shown_amount(totals.list_amount, currency=terms.currency)),
+        ("Net", shown_amount(totals.net_amount, currency=terms.currency)),
         ("Discount", f"{format_share(totals.blended)} %"),
         ("Deepest line", f"{format_share(totals.largest_line)} %"),
         ("Valid until", terms.valid_until.isoformat()),
