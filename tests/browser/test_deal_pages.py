@@ -60,3 +60,15 @@ async def test_beside_an_open_opportunity_no_heading_is_cut_off_and_no_name_leav
 
     assert await page.locator("main th").evaluate_all(wide) == []
     assert await page.locator(".detail-pane, .detail-pane .scrolls, .detail-pane li").evaluate_all(wide) == []
+
+
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+async def test_a_discount_in_a_list_is_never_cut(visit, place: Place, deals: Deals, width: int):
+    quote = await deals.quote(discount_percent="99.999999", amount="9000000.00")
+    page = await entered(await visit(f"{REVOPS}/quotes", width=width), "user-ae")
+    for path in ("", f"/{quote['id']}"):
+        await page.goto(f"{place.url}{REVOPS}/quotes{path}")
+        cells = page.locator("tbody .cell-number", has_text=quote["discount_percent"])
+        await expect(cells.first).to_be_attached()
+
+        assert await cells.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0

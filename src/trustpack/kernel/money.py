@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
 from typing import Final
 
 _EXCEPTIONS: Final = {
@@ -28,6 +29,7 @@ _MINOR_DIGITS: Final[Mapping[str, int]] = {
 CURRENCIES: Final = frozenset(_MINOR_DIGITS)
 LARGEST_AMOUNT_MINOR: Final = 10**15
 """Ten trillion dollars: far beyond any deal, and with room to every limit of JSON integers (2^53)."""
+_STEPS_OF_PERCENT: Final = 100 * 10**6
 _AMOUNT: Final = re.compile(r"(0|[1-9][0-9]{0,15})(?:\.([0-9]{1,3}))?", re.ASCII)
 _PERCENT: Final = re.compile(r"(0|[1-9][0-9]{0,2})(?:\.([0-9]{1,6}))?", re.ASCII)
 
@@ -99,12 +101,16 @@ def discounted(minor: int, percentage: Percentage) -> int:
 
 
 def format_share(share: Fraction) -> str:
-    """Return a share of one as a percentage: exactly where six digits after the point suffice, else rounded up.
+    """Return a discount, a share of one, as a percentage: exactly where six digits after the point suffice, else rounded up.
 
-    Rounded up, so that a discount just above a limit never reads as equal to it.
+    Wherever a discount is written, it is written so. As limits are rounded down, one above a limit never reads as at it.
     """
-    scaled = share * 100 * 10**6
-    return _decimal_text(Fraction(-(-scaled.numerator // scaled.denominator), 10**6))
+    return _decimal_text(Fraction(ceil(share * _STEPS_OF_PERCENT), 10**6))
+
+
+def format_limit(limit: Fraction) -> str:
+    """Return the largest share that is allowed as a percentage, as `format_share` writes it, but rounded down."""
+    return _decimal_text(Fraction(floor(limit * _STEPS_OF_PERCENT), 10**6))
 
 
 def _decimal_text(value: Fraction) -> str:

@@ -135,6 +135,21 @@ async def test_the_overview_has_the_figures_of_the_api_and_the_limits_of_the_dec
     assert "Term 12 months" in shown
 
 
+async def test_a_discount_reads_the_same_in_the_list_at_the_head_and_in_the_words_of_policy(deals: Deals):
+    await deals.import_prices(PRICES)
+    lines = [SEATS, SEATS | {"quantity": 1, "discount_percent": "21"}]
+    quote = await deals.submitted(amount=None, discount_percent=None, lines=lines)
+    discount = quote["discount_percent"]
+    async with looking(deals.world, "user-ae") as browser:
+        listed = (await browser.get(QUOTES)).text
+    evidence = await read(deals.world, "user-ae", quote, "/evidence")
+
+    assert discount == "20.009901"
+    assert f">{discount} %<" in listed
+    assert f"{discount} % off" in evidence
+    assert f"The blended discount of {discount} % is above 20 %." in evidence
+
+
 async def decisions(deals: Deals, quote: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the stored decisions about a quote."""
     bundle = (await deals.world.call("user-auditor", "GET", f"/evidence/revops/deals/{quote['id']}")).json()

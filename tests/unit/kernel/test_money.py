@@ -11,6 +11,7 @@ from trustpack.kernel.money import (
     Percentage,
     discounted,
     format_amount,
+    format_limit,
     format_share,
     minor_digits,
     parse_amount,
@@ -18,6 +19,7 @@ from trustpack.kernel.money import (
 )
 
 amounts = st.integers(0, LARGEST_AMOUNT_MINOR)
+shares = st.fractions(0, 1, max_denominator=10**18)
 percentages = st.integers(0, 100 * 10**6).map(lambda millionths: Percentage(Fraction(millionths, 10**6)))
 
 
@@ -127,5 +129,22 @@ def test_twenty_percent_of_an_odd_amount_stays_within_twenty_percent(amount, net
         (Fraction(1), "100"),
     ],
 )
-def test_a_share_just_above_a_limit_never_reads_as_equal_to_it(share, text):
+def test_a_share_is_written_exactly_or_rounded_up(share, text):
     assert format_share(share) == text
+
+
+@given(one=shares, other=shares, by=st.integers(1, 10**24).map(lambda parts: Fraction(1, parts)))
+def test_a_discount_above_a_limit_never_reads_as_at_it_or_below(one, other, by):
+    for limit, discount in ((min(one, other), max(one, other)), (one, one + by)):
+        if limit < discount:
+            assert Fraction(format_share(discount)) > Fraction(format_limit(limit))
+
+
+@given(one=shares, other=shares)
+def test_of_two_discounts_the_larger_never_reads_as_the_smaller(one, other):
+    assert Fraction(format_share(min(one, other))) <= Fraction(format_share(max(one, other)))
+
+
+@given(percentage=percentages)
+def test_a_written_percentage_reads_as_it_was_written_as_discount_and_as_limit(percentage):
+    assert format_share(percentage.share) == format_limit(percentage.share) == str(percentage)

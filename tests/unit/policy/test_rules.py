@@ -22,6 +22,8 @@ from trustpack.kernel.actor import Role
 from trustpack.proof.canonical import canonical_bytes
 
 INPUT_SCHEMA = compile_schema(high_risk_bundle().input_schema)
+FIFTH, OVER_FIFTH = {"numerator": 20, "denominator": 100}, {"numerator": 20_004, "denominator": 100_000}
+THIRD, JUST_OVER_THIRD = {"numerator": 1, "denominator": 3}, {"numerator": 333_333_334, "denominator": 1_000_000_000}
 PARAMETERS_SCHEMA = compile_schema(high_risk_bundle().parameters_schema)
 
 
@@ -276,6 +278,14 @@ def test_an_answer_of_another_shape_is_malformed(raw):
         (
             Reason("input_rejected", {"path": "/resource", "rule": "required"}),
             "The question to the policy was not well formed at /resource, so it was refused.",
+        ),
+        (
+            Reason("discount_above_limit", {"measure": "largest_line", "discount": OVER_FIFTH, "limit": FIFTH}),
+            "The largest line discount of 20.004 % is above 20 %.",
+        ),
+        (
+            Reason("discount_above_limit", {"measure": "blended", "discount": JUST_OVER_THIRD, "limit": THIRD}),
+            "The blended discount of 33.333334 % is above 33.333333 %.",
         ),
         (Reason("something_new", {}), "Policy gave the reason something_new."),
     ],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Final
 
 from trustpack.capabilities.policy.model import Reason
 from trustpack.kernel.json_types import JsonObject, JsonValue
+from trustpack.kernel.money import format_limit, format_share
 
 
 def reason_text(reason: Reason) -> str:
@@ -33,18 +35,16 @@ def _duration(value: JsonValue | None) -> str:
     return f"{value} second{'' if value == 1 else 's'}"
 
 
-def _percent(value: JsonValue | None) -> str:
-    """Return a fraction in percent with four digits at most, rounded up: what is above a limit never reads as equal to it."""
+def _percent(value: JsonValue | None, *, write: Callable[[Fraction], str]) -> str:
     if not isinstance(value, Mapping):
         return "?"
-    numerator, denominator = int(str(value["numerator"])), int(str(value["denominator"]))
-    whole, rest = divmod(-(-numerator * 1_000_000 // denominator), 10_000)
-    return f"{whole}.{rest:04d}".rstrip("0").rstrip(".") + " %"
+    return f"{write(Fraction(int(str(value['numerator'])), int(str(value['denominator']))))} %"
 
 
 def _above_limit(data: JsonObject) -> str:
     measure = str(data.get("measure")).replace("_", " ")
-    return f"The {measure} discount of {_percent(data.get('discount'))} is above {_percent(data.get('limit'))}."
+    discount = _percent(data.get("discount"), write=format_share)
+    return f"The {measure} discount of {discount} is above {_percent(data.get('limit'), write=format_limit)}."
 
 
 def _where(data: JsonObject) -> str:

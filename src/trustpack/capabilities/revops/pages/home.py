@@ -53,7 +53,7 @@ def _waiting(views: tuple[QuoteView, ...]) -> HomeList:
                 short_id=row.short_id,
                 path=row.path,
                 title=f"{row.account} · {row.amount}",
-                note=f"{row.owner}, at a discount of {row.exact_discount}",
+                note=f"{row.owner}, at a discount of {row.discount}",
                 chip=CHIPS[view.quote.status],
                 beside=row.received,
                 at=row.expires_at,

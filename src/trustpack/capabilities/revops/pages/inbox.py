@@ -21,7 +21,7 @@ from trustpack.platform.unit_of_work import Transaction
 from trustpack.platform.web.pages import Page, Place, ThisPage, Viewer
 from trustpack.platform.web.pages.inboxes import InboxPane, read_inbox
 from trustpack.platform.web.pages.lists import PAGE_SIZE
-from trustpack.platform.web.pages.numbers import short_percent, shown_amount
+from trustpack.platform.web.pages.numbers import shown_amount
 from trustpack.platform.web.pages.roles import ROLE_WORDS, roles_in_words
 
 INBOX: Final = f"{REVOPS}/inbox"
@@ -51,7 +51,6 @@ class InboxRow:
     owner: str
     amount: str
     discount: str
-    exact_discount: str
     received: str
     expires_at: datetime
 
@@ -92,8 +91,7 @@ def row_of(view: QuoteView, query: str = "") -> InboxRow:
         account=shown.account,
         owner=view.handles.get(quote.owner_id, quote.owner_id),
         amount=shown_amount(quote.net_minor, currency=quote.currency),
-        discount=short_percent(shown.discount),
-        exact_discount=f"{format_share(shown.discount)} %",
+        discount=f"{format_share(shown.discount)} %",
         received=f"{given}/{len(quote.required_approvals)}",
         expires_at=quote.approval_expires_at or quote.created_at,
     )

@@ -19,7 +19,7 @@ from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.service.reading import QuoteView, present_terms
 from trustpack.capabilities.revops.service.standing import Standing
 from trustpack.kernel.actor import Actor, Role
-from trustpack.kernel.money import format_share
+from trustpack.kernel.money import format_limit, format_share
 from trustpack.platform.web.pages.numbers import grouped
 from trustpack.platform.web.pages.roles import ROLE_WORDS
 
@@ -210,7 +210,7 @@ def _needs(measured: Measured) -> str:
 
 
 def _rung(band: Band) -> str:
-    return f"Up to {format_share(band.up_to)} %: {_approvers(band)}"
+    return f"Up to {format_limit(band.up_to)} %: {_approvers(band)}"
 
 
 def _approvers(band: Band) -> str:

@@ -11,7 +11,7 @@ from trustpack.capabilities.revops.model import Opportunity, OpportunityStatus, 
 from trustpack.capabilities.revops.service.reading import headline_of
 from trustpack.kernel.money import format_share
 from trustpack.platform.web.pages.headers import BASE_PATH
-from trustpack.platform.web.pages.numbers import short_percent, shown_amount
+from trustpack.platform.web.pages.numbers import shown_amount
 
 REVOPS: Final = f"{BASE_PATH}/revops"
 QUOTES: Final = f"{REVOPS}/quotes"
@@ -36,7 +36,7 @@ STATUSES: Final = tuple((status.value, word) for status, (_, word) in CHIPS.item
 
 @dataclass(frozen=True, slots=True)
 class QuoteRow:
-    """A quote in the list; the total is exact, and the discount has its exact text beside it."""
+    """A quote in the list, with its figures as its own page has them."""
 
     id: str
     short_id: str
@@ -44,7 +44,6 @@ class QuoteRow:
     account: str
     owner: str
     discount: str
-    exact_discount: str
     total: str
     chip: tuple[str, str]
     created_at: datetime
@@ -88,8 +87,7 @@ def row_of(quote: Quote, handles: Mapping[str, str], query: str = "") -> QuoteRo
         path=f"{QUOTES}/{quote.id}{query}",
         account=shown.account,
         owner=handles.get(quote.owner_id, quote.owner_id),
-        discount=short_percent(shown.discount),
-        exact_discount=f"{format_share(shown.discount)} %",
+        discount=f"{format_share(shown.discount)} %",
         total=shown_amount(quote.net_minor, currency=quote.currency),
         chip=CHIPS[quote.status],
         created_at=quote.created_at,
