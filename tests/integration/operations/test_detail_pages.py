@@ -131,6 +131,21 @@ async def test_a_role_is_waited_for_only_while_the_request_waits(scripted: Scrip
     assert approvals.count("Nobody gave it.") == 2 - waiting
 
 
+async def test_a_cancelled_request_says_who_cancelled_it_and_why(scripted: ScriptedWorld) -> None:
+    await scripted.add_person("user-new", Role.ENGINEER, name="Nia New")
+    request_id = (await scripted.ask("user-new"))["id"]
+    async with looking(scripted, "user-auditor") as browser:
+        before = await shown(browser, request_id)
+        await scripted.act("user-new", request_id, "cancel", {"reason": HOSTILE})
+        after = await shown(browser, request_id)
+    receipts = await scripted.receipts(request_id)
+
+    said = re.compile(r'([\w ]+) cancelled this request on <time datetime="([^"]+)">.*?</time>\. “(.*?)”')
+    [(by, at, why)] = said.findall(after)
+    assert (by, at, html.unescape(why)) == ("Nia New", receipts[-1]["occurred_at"], HOSTILE)
+    assert "cancelled this request" not in before
+
+
 async def test_sentences_name_people_as_others_know_them(scripted: ScriptedWorld) -> None:
     await scripted.add_person("user-new", Role.ENGINEER, name="Nia New")
     await scripted.add_person("user-guard", Role.SECURITY_OFFICER, name="Gil Guard")

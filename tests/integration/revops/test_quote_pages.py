@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from tests.support.browsers import Browser, browsing_as
 from tests.support.deals import LEAD, PRICES, Deals
@@ -206,6 +207,21 @@ async def test_a_rejected_quote_says_whose_no_it_was_until_its_terms_change(deal
     said = re.compile(r'([\w-]+) said no on <time datetime="([^"]+)">.*?</time>, which ended .*? “(.*?)”')
     assert [said.findall(page) for page in pages] == [[("user-finance", vote["created_at"], "Far too deep")]] * 2
     assert [page.count("said no") for page in later] == [0, 0]
+
+
+async def test_a_recalled_quote_says_who_took_it_back_and_why_until_its_terms_change(deals: Deals):
+    quote = await deals.submitted()
+    before = await page_of(deals.world, "user-ae", quote)
+    assert (await deals.act("user-admin", quote, "recall", {"reason": HOSTILE})).status_code == 200
+    assert (await deals.call("user-ae", "PATCH", f"/quotes/{quote['id']}", {"title": "Kept for later"})).status_code == 200
+    [receipt] = [each for each in await deals.receipts(quote) if each["action"] == "recalled"]
+    after = await page_of(deals.world, "user-auditor", quote)
+    await revised(deals, quote, discount_percent="25")
+    later = await page_of(deals.world, "user-ae", quote)
+
+    said = re.compile(r'([\w-]+) recalled this quote on <time datetime="([^"]+)">.*?</time>\. “(.*?)”')
+    assert said.findall(after) == [("user-admin", receipt["occurred_at"], str(escape(HOSTILE)))]
+    assert [page.count("recalled this quote") for page in (before, later)] == [0, 0]
 
 
 async def test_a_role_that_nobody_could_fill_any_more_is_said_to_be_one(deals: Deals):

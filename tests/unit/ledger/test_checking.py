@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from trustpack.capabilities.ledger import evidence_of
-from trustpack.capabilities.ledger.model import History, Receipt, Transition
+from trustpack.capabilities.ledger.model import Deed, History, Receipt, Transition
 from trustpack.capabilities.ledger.pages import FileShown
-from trustpack.capabilities.ledger.rules import build_receipt, check_history
+from trustpack.capabilities.ledger.rules import build_receipt, check_history, last_deed
 from trustpack.kernel.actor import Actor, ActorKind
 from trustpack.proof.canonical import digest_of
 from trustpack.proof.commitments import SALT_BYTES, Disclosure
@@ -111,6 +111,15 @@ def test_a_fault_of_the_file_alone_is_a_failure():
 
     assert found.verdict.state == "failed"
     assert found.verdict.checks[-1] == ("Evidence file", "wrong_summary (quotes)", False)
+
+
+def test_what_was_done_last_is_told_with_its_reason_if_it_can_be_read():
+    why = Disclosure(path="reason", value="Wrong account", salt=bytes(SALT_BYTES))
+
+    assert last_deed(history(), "approved") == Deed("usr_1", NOW, "")
+    assert last_deed(replace(history(), disclosures={"rcp_3": (why,)}), "approved") == Deed("usr_1", NOW, "Wrong account")
+    assert last_deed(history(), "cancelled") is None
+    assert last_deed(changed(3, body=b"["), "approved") is None
 
 
 def test_nothing_recorded_is_not_called_verified():

@@ -4,9 +4,9 @@ Owns: receipts and their chain, the disclosures that open their commitments, the
 Does not own: what a subject is, whether a transition is allowed, or when it happens.
 """
 
-from trustpack.capabilities.ledger.model import History, Receipt, Transition
+from trustpack.capabilities.ledger.model import Deed, History, Receipt, Transition
 from trustpack.capabilities.ledger.pages import EvidenceShown, FileShown, evidence_file, evidence_of
-from trustpack.capabilities.ledger.rules import actors_of
+from trustpack.capabilities.ledger.rules import actors_of, last_deed
 from trustpack.capabilities.ledger.service import (
     changes_since,
     count_receipts,
@@ -20,6 +20,7 @@ from trustpack.capabilities.ledger.service import (
 )
 
 __all__ = [
+    "Deed",
     "EvidenceShown",
     "FileShown",
     "History",
@@ -34,6 +35,7 @@ __all__ = [
     "evidence_file",
     "evidence_of",
     "history_of",
+    "last_deed",
     "present_receipt",
     "receipts_of",
     "record",

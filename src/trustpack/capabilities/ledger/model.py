@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from trustpack.kernel.actor import Actor
 from trustpack.kernel.json_types import JsonObject, JsonValue
@@ -54,3 +55,12 @@ class History:
     def opened(self, receipt_id: str) -> dict[str, JsonValue]:
         """Return what people wrote in one receipt, by field; what was erased is left out."""
         return {entry.path: entry.value for entry in self.disclosures.get(receipt_id, ())}
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Who did something, by id, when, and why; the reason is empty where none was given, or where it was erased."""
+
+    by: str
+    at: datetime
+    reason: str

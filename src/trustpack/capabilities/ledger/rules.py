@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from trustpack.capabilities.ledger.model import History, Receipt, Transition
-from trustpack.kernel.clock import format_time
+from trustpack.capabilities.ledger.model import Deed, History, Receipt, Transition
+from trustpack.kernel.clock import format_time, parse_time
 from trustpack.kernel.json_types import JsonObject, JsonValue
 from trustpack.proof.canonical import canonical_bytes, digest_of
 from trustpack.proof.commitments import Disclosure, commitment_to, opens
@@ -82,6 +82,18 @@ def actors_of(history: History) -> list[str]:
         with suppress(KeyError, TypeError, ValueError):
             found.append(str(json.loads(receipt.body)["actor"]["id"]))
     return found
+
+
+def last_deed(history: History, action: str) -> Deed | None:
+    """Return what was done last of what receipts call `action`; None where nobody did, or where its receipt cannot be read."""
+    receipt = next((each for each in reversed(history.receipts) if each.action == action), None)
+    if receipt is None:
+        return None
+    with suppress(KeyError, TypeError, ValueError):
+        body = json.loads(receipt.body)
+        reason = history.opened(receipt.id).get("reason", "")
+        return Deed(str(body["actor"]["id"]), parse_time(body["occurred_at"]), str(reason))
+    return None
 
 
 def _faults_of(receipt: Receipt, disclosures: tuple[Disclosure, ...]) -> Iterator[str]:

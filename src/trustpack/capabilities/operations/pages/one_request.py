@@ -12,7 +12,7 @@ from starlette.responses import Response
 from trustpack.capabilities.operations.pages.accesses import access_shown
 from trustpack.capabilities.operations.pages.details import PARTS, Paths, approvals_shown, detail_of, facts_of, lines_of
 from trustpack.capabilities.operations.pages.inbox import PLACE, InboxRow, list_inbox
-from trustpack.capabilities.operations.pages.proofs import proof_shown
+from trustpack.capabilities.operations.pages.proofs import cancellation_of, proof_shown
 from trustpack.capabilities.operations.pages.related import related_shown
 from trustpack.capabilities.operations.pages.requests import list_requests
 from trustpack.capabilities.operations.pages.views import REQUESTS, Row
@@ -125,4 +125,10 @@ async def _part_of(
         return {"shown": await proof_shown(page, tx, view)}
     if part == "related":
         return {"shown": await related_shown(tx, actor, view)}
-    return {"facts": facts_of(view), "lines": lines_of(view), "approvals": approvals_shown(view, needed)}
+    cancellation = await cancellation_of(tx, view) if part == PARTS[0] else None
+    return {
+        "cancellation": cancellation,
+        "facts": facts_of(view),
+        "lines": lines_of(view),
+        "approvals": approvals_shown(view, needed),
+    }

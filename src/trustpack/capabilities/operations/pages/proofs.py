@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from trustpack.capabilities import directory, ledger, policy
-from trustpack.capabilities.ledger import EvidenceShown, History
+from trustpack.capabilities.ledger import Deed, EvidenceShown, History
+from trustpack.capabilities.operations.model import Status
 from trustpack.capabilities.operations.pages.wording import listed, plain
 from trustpack.capabilities.operations.rules.access_records import summarise
 from trustpack.capabilities.operations.service.reading import RequestView
@@ -66,6 +67,18 @@ async def proof_shown(page: Page, tx: Transaction, view: RequestView) -> ProofSh
         decisions=tuple(policy.shown_decision(one, asked=_asked(one)) for one in decisions),
         planned=grant.expires_at if grant is not None and grant.ended_at is None else None,
     )
+
+
+async def cancellation_of(tx: Transaction, view: RequestView) -> Deed | None:
+    """Return who cancelled a request, by the name that others know, when and why; None where nobody did."""
+    request = view.request
+    if request.status != Status.CANCELLED:
+        return None
+    deed = ledger.last_deed(await ledger.history_of(tx, request.id, version=request.version), "cancelled")
+    if deed is None:
+        return None
+    handles = await directory.handles_of(tx, [deed.by])
+    return replace(deed, by=handles.get(deed.by, deed.by))
 
 
 def tell(body: Mapping[str, Any], opened: Mapping[str, Any]) -> str:

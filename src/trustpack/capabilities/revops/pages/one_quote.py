@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from trustpack.capabilities import ledger
+from trustpack.capabilities.revops.model import QuoteStatus
 from trustpack.capabilities.revops.pages.inbox import INBOX, PLACE, list_inbox
 from trustpack.capabilities.revops.pages.lists import SHAPE, list_quotes
 from trustpack.capabilities.revops.pages.quote_details import PARTS, QuoteShown, head_of, overview_of
@@ -123,4 +124,6 @@ async def _part(tx: Transaction, page: Page, quote: Opened, part: str) -> object
         case "related":
             return related_of(view, await telling.read_relations(tx, actor, view))
         case _:
-            return overview_of(view, await standing.measured(tx, revops_of(page.request), actor, view.quote))
+            measured = await standing.measured(tx, revops_of(page.request), actor, view.quote)
+            is_recalled = view.quote.status == QuoteStatus.RECALLED
+            return overview_of(view, measured, await telling.read_record(tx, actor, view.quote.id) if is_recalled else None)

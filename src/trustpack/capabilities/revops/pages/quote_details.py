@@ -8,6 +8,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final, cast
 
+from trustpack.capabilities import ledger
 from trustpack.capabilities.approvals import Verdict
 from trustpack.capabilities.policy import listed
 from trustpack.capabilities.revops.model import Quote, QuoteStatus, Terms
@@ -18,6 +19,7 @@ from trustpack.capabilities.revops.rules.pricing import totals_of
 from trustpack.capabilities.revops.rules.terms import read_terms
 from trustpack.capabilities.revops.service.reading import QuoteView, present_terms
 from trustpack.capabilities.revops.service.standing import Standing
+from trustpack.capabilities.revops.service.telling import Record
 from trustpack.kernel.actor import Actor, Role
 from trustpack.kernel.money import format_limit, format_share
 from trustpack.platform.web.pages.numbers import grouped
@@ -31,8 +33,8 @@ _WAITING: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class RejectionShown:
-    """Whose no ended the submission of these terms, when, and why."""
+class EndShown:
+    """Who ended the submission of these terms, when, and why."""
 
     by: str
     at: datetime
@@ -57,7 +59,7 @@ class QuoteShown:
     discount: str
     received: str
     deadline: tuple[str, datetime] | None
-    rejection: RejectionShown | None
+    rejection: EndShown | None
     has_contract: bool
     may_edit: bool
     offers: tuple[Offer, ...]
@@ -82,7 +84,7 @@ class PictureShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewShown:
-    """The terms of a quote, exactly as the API gives them."""
+    """The terms of a quote, exactly as the API gives them, and who took it back if somebody did."""
 
     facts: tuple[tuple[str, str], ...]
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -91,6 +93,7 @@ class OverviewShown:
     ladder: tuple[str, ...]
     measures: tuple[tuple[str, str], ...]
     measured_when: str
+    recall: EndShown | None
 
 
 def head_of(view: QuoteView, standing: Standing, actor: Actor, *, sellers: frozenset[Role], now: datetime) -> QuoteShown:
@@ -121,8 +124,8 @@ def head_of(view: QuoteView, standing: Standing, actor: Actor, *, sellers: froze
     )
 
 
-def overview_of(view: QuoteView, measured: Measured) -> OverviewShown:
-    """Return the overview of a quote."""
+def overview_of(view: QuoteView, measured: Measured, record: Record | None) -> OverviewShown:
+    """Return the overview of a quote; `record` is what was recorded of it, where it was taken back."""
     quote = view.quote
     terms = read_terms(quote.terms)
     shown = cast("dict[str, Any]", present_terms(terms, totals_of(terms.lines)))
@@ -141,6 +144,7 @@ def overview_of(view: QuoteView, measured: Measured) -> OverviewShown:
         ladder=tuple(_rung(band) for band in measured.bands),
         measures=tuple((_in_words(name), f"{format_share(share)} %") for name, share in measured.discounts.items()),
         measured_when="by the policy that decided" if measured.is_decided else "by the policy in force now",
+        recall=_recall(record) if record is not None else None,
     )
 
 
@@ -150,13 +154,18 @@ def _deadline(quote: Quote) -> tuple[str, datetime] | None:
     return (label, ends) if label is not None and ends is not None else None
 
 
-def _rejection(view: QuoteView) -> RejectionShown | None:
+def _rejection(view: QuoteView) -> EndShown | None:
     current = (vote for vote in view.votes if vote.digest == view.quote.terms_digest)
     vote = next((vote for vote in current if vote.verdict == Verdict.REJECT), None)
     if vote is None:
         return None
     by = view.handles.get(vote.person_id, vote.person_id)
-    return RejectionShown(by, vote.created_at, view.comments.get(vote.seq, ""))
+    return EndShown(by, vote.created_at, view.comments.get(vote.seq, ""))
+
+
+def _recall(record: Record) -> EndShown | None:
+    deed = ledger.last_deed(record.history, "recalled")
+    return None if deed is None else EndShown(record.handles.get(deed.by, deed.by), deed.at, deed.reason)
 
 
 def line_row(line: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
