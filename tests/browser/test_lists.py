@@ -18,6 +18,7 @@ from trustpack.capabilities.operations.pages import requests as list_of_requests
 
 __all__ = ["place"]
 REQUESTS = "/switchboard/security/requests"
+PAPER_WIDTH = 688  # of A4, between margins of 14 mm
 _numbers = count(1)
 
 
@@ -52,6 +53,25 @@ async def shows(page: Page, ids: list[str]) -> None:
     for at, one in enumerate(ids):
         await expect(page.locator("tbody tr").nth(at)).to_have_id(f"row-{one}")
     await expect(page.locator("tbody tr")).to_have_count(len(ids))
+
+
+async def test_a_list_on_paper_names_its_filters_its_order_and_its_time_and_cuts_nothing(visit, place: Place, asked: Asked):
+    query = f"q=user-engineer&show=active&target={asked.target}&sort=target"
+    page = await entered(await visit(f"{REQUESTS}?target={asked.target}"), "user-team-lead")
+    await page.emulate_media(media="print")
+    await page.set_viewport_size({"width": PAPER_WIDTH, "height": 900})
+    printed = page.locator(".centre .pairs")
+    cells = page.locator(".table :is(th, td)")
+
+    assert await cells.evaluate_all("all => all.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await expect(printed).to_contain_text(f"FiltersTarget: {asked.target}Searchnone")
+    await page.goto(f"{place.url}{REQUESTS}?{query}")
+    await expect(printed).to_be_visible()
+    await expect(printed).to_contain_text(f"FiltersActive now, Target: {asked.target}Search“user-engineer”")
+    await expect(printed).to_contain_text(re.compile(r"Sorted byTarget, ascendingPrinted\d+ \w{3} \d{4}, [\d:]{8} UTC$"))
+    await page.emulate_media(media="screen")
+    await expect(printed).not_to_be_visible()
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -181,6 +181,18 @@ def test_the_bar_of_filters_keeps_what_it_does_not_show():
     assert pane("q=x&status=open&show=ended&sort=name").kept == (("show", "ended"), ("sort", "name"))
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("", ("none", "none", "Created, descending")),
+        ("q=a+b&status=open&show=ended&sort=name", ("Status: Open, Ended", "“a b”", "Name, ascending")),
+        ("status=other&show=mine", ("Status: other, show: mine", "none", "Created, descending")),
+    ],
+)
+def test_paper_is_told_in_words_what_was_asked_for(query: str, told: tuple[str, str, str]):
+    assert pane(query).told == tuple(zip(("Filters", "Search", "Sorted by"), told, strict=True))
+
+
 def test_a_file_holds_the_list_from_its_beginning():
     query = urlsplit(page({("a", number) for number in range(9)}, state("status=open")).next_path).query
 

@@ -118,6 +118,23 @@ class ListPane(Generic[R]):
         return tuple((name, value) for name, value in self.state.asked.items() if name not in shown)
 
     @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """What was asked for in words, for paper, which has neither the bar of filters nor the address."""
+        way = "descending" if self.state.descending else "ascending"
+        column = next((column.label for column in self.columns if column.sort == self.state.sort), self.state.sort)
+        filters = ", ".join(self._told(name, value) for name, value in self.state.filters.items() if value)
+        return (
+            ("Filters", filters or "none"),
+            ("Search", f"“{self.state.text}”" if self.state.text else "none"),
+            ("Sorted by", f"{column}, {way}"),
+        )
+
+    def _told(self, name: str, value: str) -> str:
+        if choice := next((choice for choice in self.choices if choice.name == name), None):
+            return f"{choice.label}: {dict(choice.options).get(value, value)}"
+        return next((tab.label for tab in self.tabs if (name, value) in tab.asks), f"{name}: {value}")
+
+    @property
     def place(self) -> str:
         """What tells this page of the list from its others, so that another page begins at its top."""
         return f"{crc32(self.state.query.encode()):08x}"
