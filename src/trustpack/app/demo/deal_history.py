@@ -17,12 +17,11 @@ from trustpack.app.demo.deal_deeds import DEEDS, Scene, create
 from trustpack.app.demo.deals import DEALS, LEAVE, LEAVE_BEGAN, LEAVER_LEFT, OTHER_LEADS, Deal, LeadData, Step, Verb
 from trustpack.app.demo.sellers import LEAVER, ON_LEAVE, STAND_IN
 from trustpack.capabilities import directory, ledger
-from trustpack.capabilities.revops.api.delegation_shapes import DelegationBody
 from trustpack.capabilities.revops.api.delegations import ListQuery
 from trustpack.capabilities.revops.service import delegations, leads
 from trustpack.capabilities.revops.service.context import RevOps
 from trustpack.capabilities.revops.service.reading import id_of_external
-from trustpack.capabilities.revops.service.shapes import LeadBody
+from trustpack.capabilities.revops.service.shapes import DelegationBody, LeadBody
 from trustpack.kernel.actor import Actor, system_actor
 from trustpack.kernel.clock import Clock
 from trustpack.kernel.errors import Refused

@@ -9,10 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 
 from trustpack.capabilities.revops.api.answering import PREFIX, TAG, AtDesk, AtReadingDesk, Outcome
-from trustpack.capabilities.revops.api.delegation_shapes import DelegationAnswer, DelegationBody, DelegationPage
+from trustpack.capabilities.revops.api.delegation_shapes import DelegationAnswer, DelegationPage
 from trustpack.capabilities.revops.api.links import leading_on, links_of_delegation, links_of_delegations
 from trustpack.capabilities.revops.api.wire import ReceiptList
 from trustpack.capabilities.revops.service import delegations
+from trustpack.capabilities.revops.service.shapes import DelegationBody
 from trustpack.capabilities.revops.store.delegations import DelegationFilter
 from trustpack.kernel.errors import Refused
 from trustpack.kernel.json_types import JsonObject

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from trustpack.capabilities.revops.api.wire import Digest, Text
-from trustpack.capabilities.revops.service.shapes import Line, TermsBody
+from trustpack.capabilities.revops.api.wire import Digest
+from trustpack.capabilities.revops.service.shapes import Line, TermsBody, Text
 from trustpack.kernel.actor import Role
 from trustpack.platform.web.routing import Body
 

@@ -1,15 +1,15 @@
-"""What people write about leads and quotes, read strictly, whether the API or a form brings it."""
+"""What people write about leads, quotes and delegations, read strictly, whether the API or a form brings it."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic.config import JsonDict
 
-from trustpack.capabilities.revops.model import NewLead, WrittenLine, WrittenTerms
+from trustpack.capabilities.revops.model import NewLead, WrittenDelegation, WrittenLine, WrittenTerms
 from trustpack.capabilities.revops.rules.contacts import new_lead
 from trustpack.capabilities.revops.rules.texts import (
     LONGEST_EMAIL,
@@ -23,11 +23,14 @@ from trustpack.capabilities.revops.rules.texts import (
     NAME,
     ONE_VISIBLE_LINE,
 )
+from trustpack.kernel.actor import Role
 from trustpack.platform.web.routing import Body
 
 _DAY: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _AMOUNT: Final = r"^(0|[1-9][0-9]{0,15})(\.[0-9]{1,3})?$"
 _PERCENT: Final = r"^(100(\.0{1,6})?|(0|[1-9][0-9]?)(\.[0-9]{1,6})?)$"
+_WITHOUT_CONTROLS: Final = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
+_TEXT_BYTES: Final = 4096
 
 
 def _day(value: object) -> date:
@@ -50,10 +53,26 @@ def _percent_text(value: object) -> str:
     return text
 
 
+def _within_bytes(text: str) -> str:
+    if len(text.encode()) > _TEXT_BYTES:
+        raise ValueError(f"longer than {_TEXT_BYTES} bytes")
+    return text
+
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=NAME)]
 Line = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_LINE, strip_whitespace=True, pattern=ONE_VISIBLE_LINE),
+]
+Text = Annotated[
+    str,
+    StringConstraints(
+        min_length=1,
+        max_length=_TEXT_BYTES,
+        strip_whitespace=True,
+        pattern=rf"^{_WITHOUT_CONTROLS}[^\s\x00-\x1f\x7f]{_WITHOUT_CONTROLS}$",
+    ),
+    AfterValidator(_within_bytes),
 ]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "pattern": _DAY})]
 Amount = Annotated[str, BeforeValidator(_amount_text), WithJsonSchema({"type": "string", "pattern": _AMOUNT})]
@@ -63,6 +82,8 @@ Percent = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": _PERCENT}, {"type": "integer", "minimum": 0, "maximum": 100}]}),
 ]
 """An exact text or an integer, never a float."""
+PersonName = Annotated[str, StringConstraints(pattern=r"^(usr_[0-9a-f]{32}|[a-z][a-z0-9-]{1,39})$")]
+"""A person's id or handle."""
 
 
 _LINES_OR_AMOUNT: JsonDict = {
@@ -155,4 +176,26 @@ class LeadBody(Body):
             employees=self.employees,
             region=self.region,
             source=self.source,
+        )
+
+
+class DelegationBody(Body):
+    """A role to lend; administrators may name in `from` whose it is."""
+
+    role: Literal["manager", "finance"]
+    delegator: Annotated[PersonName | None, Field(alias="from")] = None
+    delegate: Annotated[PersonName, Field(alias="to")]
+    from_date: Day
+    until_date: Day
+    reason: Text
+
+    def to_written(self) -> WrittenDelegation:
+        """Return the delegation as the rules read it."""
+        return WrittenDelegation(
+            role=Role(self.role),
+            delegator=self.delegator,
+            delegate=self.delegate,
+            from_date=self.from_date,
+            until_date=self.until_date,
+            reason=self.reason,
         )
