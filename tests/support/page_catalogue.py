@@ -57,6 +57,10 @@ GET  /switchboard/profile/sessions                  200  200  200  200  200  200
 POST /switchboard/profile/sessions/end-others       303  303  303  303  303  303  303  303  303  303  401
 POST /switchboard/profile/sessions/{session_id}/end
                                                     303  404  404  404  404  404  404  404  404  404  401
+GET  /switchboard/profile/delegations               200  200  200  200  200  200  200  200  200  200  303
+POST /switchboard/profile/delegations               403  403  403  403  403  303  403  403  403  403  401
+POST /switchboard/profile/delegations/{delegation_id}/withdraw
+                                                    404  403  404  404  404  303  403  303  404  404  401
 GET  /switchboard/profile/tokens                    200  200  200  200  200  200  200  200  200  200  303
 POST /switchboard/profile/tokens                    200  200  200  200  200  200  200  200  200  200  401
 POST /switchboard/profile/tokens/{token_id}/revoke  303  404  404  404  404  404  404  404  404  404  401
@@ -166,6 +170,9 @@ _TERMS = {"line-1-description": "Seats for a year", "line-1-unit_price": "600.00
 _LEAD_FORM = {"email": "kim.{number}@acme.com", "company": "Acme", "segment": "enterprise", "employees": "1200", "region": "emea"}
 _DEMO = {"tenant": "{tenant}", "handle": OWNER}
 _PASSWORD = "correct horse battery staple"
+_DELEGATIONS, _LENDER = f"{_PROFILE}/delegations", "user-manager"
+_LOAN = {"to": "user-team-mate", "from_date": "{later}", "until_date": "{later}"}
+"""It begins later: whoever has borrowed a role today sees and does more than the columns say."""
 
 
 def _request_looks(*parts: str) -> tuple[Look, ...]:
@@ -227,6 +234,19 @@ _OWN: Mapping[str, Entry] = {
     ),
     f"POST {_PROFILE}/sessions/{{session_id}}/end": Entry(
         url=f"{_PROFILE}/sessions/{{session}}/end", about="session", form_on=f"{_PROFILE}/sessions"
+    ),
+    f"GET {_DELEGATIONS}": Entry(
+        url=_DELEGATIONS,
+        about="delegation",
+        by=_LENDER,
+        more=(
+            *(Look(_DELEGATIONS, _LENDER, "delegation", state) for state in ("in_force", "over", "withdrawn")),
+            *(Look(_DELEGATIONS, by, "delegation") for by in ("user-team-mate", "user-without-role")),
+        ),
+    ),
+    f"POST {_DELEGATIONS}": Entry(url=_DELEGATIONS, about="delegation", by=_LENDER, form_on=_DELEGATIONS, fill=_LOAN),
+    f"POST {_DELEGATIONS}/{{delegation_id}}/withdraw": Entry(
+        url=f"{_DELEGATIONS}/{{delegation}}/withdraw", about="delegation", by=_LENDER, form_on=_DELEGATIONS
     ),
     f"GET {_PROFILE}/tokens": Entry(
         url=f"{_PROFILE}/tokens", about="token", more=(Look(f"{_PROFILE}/tokens", "user-without-role"),)

@@ -17,10 +17,11 @@ from tests.support.browsers import Browser, session_of, signed_in
 from tests.support.cases import case_in
 from tests.support.clock import MovableClock
 from tests.support.deals import LEAD, Deals
+from tests.support.delegating import DEPUTY, day, end, lend
 from tests.support.demo_stores import empty_store
 from tests.support.enrolling import PASSWORD, invited, quick_passwords, with_passkey
 from tests.support.hostile_texts import MIXED, SHORT, LoudWorld
-from tests.support.matrix import Matrix, populate_matrix
+from tests.support.matrix import DELEGATE, Matrix, populate_matrix
 from tests.support.page_catalogue import COLUMNS, NOBODY, OUTSIDER, OWNER, Entry
 from tests.support.page_forms import PageForm, ReadPage
 from tests.support.store import rows_as_owner, tables_of_tenants
@@ -37,6 +38,8 @@ from trustpack.platform.auth.cookies import SESSION_COOKIE
 from trustpack.platform.settings import Settings
 
 VISITOR = "user-visitor"
+LATER = 30
+"""How many days from now on nobody's roles have to be as they are."""
 _LAST_SEEN = frozenset({"session_uses", "token_uses", "passkey_uses"})
 """Tables that say when something was last used, which is no change."""
 _names = count(1)
@@ -79,6 +82,8 @@ class Stage:
                 return {"quote": quote["id"], "opportunity": quote["opportunity_id"]}
             case "lead" | "opportunity":
                 return await self._new_lead()
+            case "delegation":
+                return {"delegation": await self._new_delegation(state or "upcoming")}
             case _:
                 return await self._made_for_oneself(kind)
 
@@ -91,7 +96,7 @@ class Stage:
     def named(self, text: str, things: Mapping[str, str]) -> str:
         """Return a text of the catalogue with the names of what it is about in their places."""
         tenants = {"tenant": self.here.tenant_id, "other_tenant": self.matrix.there.tenant_id}
-        return text.format(**tenants, **{"number": str(next(_names)), **things})
+        return text.format(**tenants, **{"number": str(next(_names)), "later": day(self.deals, LATER), **things})
 
     async def form(self, entry: Entry, things: Mapping[str, str]) -> dict[str, str]:
         """Return what a browser would send from the page that leads to a route: its form, filled in."""
@@ -147,6 +152,23 @@ class Stage:
         answer = await self.deals.call("user-ae", "POST", "/leads", lead)
         assert answer.status_code == 201, answer.text
         return {"lead": answer.json()["lead"]["id"], "opportunity": answer.json()["opportunity"]["id"]}
+
+    async def _new_delegation(self, state: str) -> str:
+        # A person lends only so many at once: those of earlier tests make room.
+        keeps = {self.matrix.standing["delegation"], *(things.get("delegation") for things in self.standing.values())}
+        held = (await self.deals.call("user-manager", "GET", "/delegations?active=true&limit=200")).json()["items"]
+        for one in held:
+            if one["id"] not in keeps:
+                assert (await end(self.deals, one)).status_code == 200
+        if state in {"upcoming", "withdrawn"}:
+            made = await lend(self.deals, to=DELEGATE, begins=LATER, reason=MIXED)
+        else:
+            made = await lend(self.deals, to=DEPUTY, lasts=1, reason=MIXED)
+        if state == "withdrawn":
+            assert (await end(self.deals, made, "user-admin")).status_code == 200
+        elif state == "over":
+            self.here.clock.advance(days=1)
+        return str(made["id"])
 
     async def _new_token(self) -> str:
         session = await session_of(self.here, OWNER)
@@ -220,6 +242,7 @@ async def open_stage(settings: Settings, *, public_url: str = "http://localhost:
             async with container.unit_of_work.transaction(here.tenant_id) as tx:
                 [account, *_] = await accounts_of(tx, here.people[OWNER].id)
             await there.add_person(VISITOR, account_id=account)
+            await here.add_person(DEPUTY)
             app = build_app(here.container, with_worker=False)
             transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=("192.0.2.7", 4711))
             async with httpx2.AsyncClient(transport=transport, base_url=public_url) as http:
@@ -227,4 +250,5 @@ async def open_stage(settings: Settings, *, public_url: str = "http://localhost:
                 # First, because the clock goes on until nobody decides any more.
                 await stage.kept("request", "expired")
                 await stage.kept("quote", "expired")
+                await stage.kept("delegation", "over")
                 yield stage

@@ -94,7 +94,7 @@ def build_site(
         public_url=public_url,
         trusted_hosts=trusted_hosts,
         workspaces=(*_WORKSPACES, _DEVELOPER_WORKSPACE) if developer_pages else _WORKSPACES,
-        account_places=NAVIGATION,
+        account_places=(*revops_pages.ACCOUNT_PLACES, *NAVIGATION),
         finders=finders,
         events_path=EVENTS_PATH,
         position=position,

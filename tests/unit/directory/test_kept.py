@@ -10,7 +10,7 @@ from trustpack.platform.auth.kept_forms import KeptForm
 ROOT = "/switchboard"
 REQUEST = f"{ROOT}/security/requests/hro_0000000012345678"
 QUOTE = f"{ROOT}/revops/quotes/quo_0000000012345678"
-TOKENS, SIGNING_IN = f"{ROOT}/profile/tokens", f"{ROOT}/profile/passkeys"
+TOKENS, SIGNING_IN, DELEGATIONS = (f"{ROOT}/profile/{page}" for page in ("tokens", "passkeys", "delegations"))
 
 
 def sending(path: str, **fields: str) -> Sending:
@@ -25,6 +25,8 @@ def sending(path: str, **fields: str) -> Sending:
         (f"{REQUEST}/reject", "Reject request", REQUEST, "hro_0000000012345678"),
         (f"{REQUEST}/credentials", "Get the credentials of request", REQUEST, "hro_0000000012345678"),
         (f"{SIGNING_IN}/key_12345678/remove", "Remove passkey", SIGNING_IN, "key_12345678"),
+        (f"{DELEGATIONS}/dlg_12345678/withdraw", "Withdraw delegation", DELEGATIONS, "dlg_12345678"),
+        (DELEGATIONS, "Lend a role", DELEGATIONS, ""),
         (TOKENS, "Create an API token", TOKENS, ""),
         (f"{ROOT}/profile/password/remove", "Remove the password", SIGNING_IN, ""),
         (f"{ROOT}/decide", "Send a form to /switchboard/decide", ROOT, ""),

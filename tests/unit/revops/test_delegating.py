@@ -14,6 +14,7 @@ from trustpack.capabilities.revops.model import (
     Colleague,
     Delegation,
     DelegationForbidden,
+    DelegationPhase,
     DelegationStatus,
     InvalidDelegation,
     WrittenDelegation,
@@ -22,6 +23,8 @@ from trustpack.capabilities.revops.rules.delegating import (
     LENDABLE,
     LONGEST_DAYS,
     lends,
+    may_borrow,
+    phase_of,
     require_may_delegate,
     require_sound,
     roles_lent,
@@ -204,3 +207,44 @@ def test_what_is_lent_is_always_held_by_a_delegator_who_is_not_barred(
     expected = {role for person, role in lenders if person not in barred and role in roles.get(person, frozenset())}
     assert lent.keys() == expected
     assert all(found.role == role and role in roles[found.from_person] for role, found in lent.items())
+
+
+@given(
+    first=days,
+    last=days,
+    day=days,
+    status=st.sampled_from(DelegationStatus),
+    held=st.sampled_from([frozenset[Role](), frozenset({MANAGER}), frozenset({FINANCE})]),
+)
+def test_a_delegation_is_in_force_exactly_when_it_lends_its_role(
+    first: date, last: date, day: date, status: DelegationStatus, held: frozenset[Role]
+):
+    one = delegation(from_date=min(first, last), until_date=max(first, last), status=status)
+
+    phase = phase_of(one, day=day, roles_held={"usr_a": held})
+
+    assert (phase == DelegationPhase.IN_FORCE) == lends(one, day=day, roles_held={"usr_a": held})
+
+
+@pytest.mark.parametrize(
+    ("ahead", "changes", "expected"),
+    [
+        (-1, {}, DelegationPhase.UPCOMING),
+        (0, {"from_person": "usr_b"}, DelegationPhase.LENDS_NOTHING),
+        (6, {"from_person": "usr_b"}, DelegationPhase.LENDS_NOTHING),
+        (7, {}, DelegationPhase.OVER),
+        (-1, {"status": DelegationStatus.ENDED}, DelegationPhase.WITHDRAWN),
+        (7, {"status": DelegationStatus.ENDED}, DelegationPhase.WITHDRAWN),
+    ],
+)
+def test_what_is_not_in_force_says_why(ahead: int, changes: dict[str, Any], expected: DelegationPhase):
+    one = delegation(**changes)
+
+    assert phase_of(one, day=TODAY + timedelta(days=ahead), roles_held={"usr_a": frozenset({MANAGER})}) == expected
+
+
+@pytest.mark.parametrize(
+    "delegate", [DEPUTY, A, ADMIN, replace(DEPUTY, may_act=False), replace(DEPUTY, roles=frozenset({Role.AUDITOR}))]
+)
+def test_whoever_may_borrow_is_whoever_would_not_be_refused(delegate: Colleague):
+    assert may_borrow(MANAGER, delegator=A, delegate=delegate) == (faults(wanted(), delegate=delegate) == [])

@@ -15,6 +15,7 @@ from trustpack.capabilities.directory.service import (
     authenticate,
     change_role,
     create_tenant,
+    everybody,
     handles_of,
     is_demo_tenant,
     issue_token,
@@ -33,7 +34,8 @@ from trustpack.capabilities.directory.service.saved_views import saved_views
 
 __all__ = [
     "Handle", "IssuedToken", "NotSignedIn", "Person", "PersonStatus", "RecentlySignedIn", "Session", "SessionLimits", "SignedIn",
-    "UnknownName", "actor_of", "add_person", "add_team", "authenticate", "change_role", "create_tenant", "handles_of",
-    "is_demo_tenant", "issue_token", "join_team", "link_account", "people_called", "people_for_share", "people_with_any_role",
-    "people_with_ids", "person_by_handle", "require_tenant", "saved_views", "set_person_status", "team_by_name",
+    "UnknownName", "actor_of", "add_person", "add_team", "authenticate", "change_role", "create_tenant", "everybody",
+    "handles_of", "is_demo_tenant", "issue_token", "join_team", "link_account", "people_called", "people_for_share",
+    "people_with_any_role", "people_with_ids", "person_by_handle", "require_tenant", "saved_views", "set_person_status",
+    "team_by_name",
 ]  # fmt: skip

@@ -15,14 +15,16 @@ from trustpack.platform.web.pages.headers import BASE_PATH
 from trustpack.platform.web.pages.once import KEY_FIELD
 from trustpack.platform.web.pages.page import Site
 
-_SIGNING_IN: Final = f"{BASE_PATH}/profile/passkeys"
-_TOKENS: Final = f"{BASE_PATH}/profile/tokens"
+_PROFILE: Final = f"{BASE_PATH}/profile"
+_SIGNING_IN: Final = f"{_PROFILE}/passkeys"
+_TOKENS: Final = f"{_PROFILE}/tokens"
 _OF_MINE: Final[Mapping[str, tuple[str, str]]] = {
     _TOKENS: ("Create an API token", _TOKENS),
     _SIGNING_IN: ("Add a passkey", _SIGNING_IN),
-    f"{BASE_PATH}/profile/name": ("Save the name to sign in with", _SIGNING_IN),
-    f"{BASE_PATH}/profile/password": ("Set the password", _SIGNING_IN),
-    f"{BASE_PATH}/profile/password/remove": ("Remove the password", _SIGNING_IN),
+    f"{_PROFILE}/delegations": ("Lend a role", f"{_PROFILE}/delegations"),
+    f"{_PROFILE}/name": ("Save the name to sign in with", _SIGNING_IN),
+    f"{_PROFILE}/password": ("Set the password", _SIGNING_IN),
+    f"{_PROFILE}/password/remove": ("Remove the password", _SIGNING_IN),
 }
 _OF_OBJECT: Final = re.compile(rf"({BASE_PATH}/[a-z]+/([a-z]+)s/(\w+))/([a-z]+)", re.ASCII)
 _DEEDS: Final = {"credentials": "Get the credentials of"}
@@ -61,7 +63,10 @@ def sending_of(form: KeptForm) -> Sending:
         return Sending(form, f"Send a form to {path}", BASE_PATH, "", entered)
     page, thing, object_id, deed = match.groups()
     said = f"{_DEEDS.get(deed, deed.capitalize())} {thing}"
-    return Sending(form, said, _SIGNING_IN if page.startswith(_SIGNING_IN) else page + mark + query, object_id, entered)
+    if page.startswith(f"{_PROFILE}/"):
+        # What is one's own has a page for all of its kind, none of its own.
+        return Sending(form, said, f"{_PROFILE}/{thing}s", object_id, entered)
+    return Sending(form, said, page + mark + query, object_id, entered)
 
 
 async def read_sending(request: Request, form: KeptForm) -> Sending:

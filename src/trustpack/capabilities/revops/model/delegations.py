@@ -19,6 +19,16 @@ class DelegationStatus(StrEnum):
     ENDED = "ended"
 
 
+class DelegationPhase(StrEnum):
+    """What a delegation comes to on a day. One that `LENDS_NOTHING` has begun, but its delegator does not hold the role."""
+
+    UPCOMING = "upcoming"
+    IN_FORCE = "in_force"
+    LENDS_NOTHING = "lends_nothing"
+    OVER = "over"
+    WITHDRAWN = "withdrawn"
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenDelegation:
     """A delegation as it is asked for. People are named by handle or id; without `delegator` it is the caller's own role."""

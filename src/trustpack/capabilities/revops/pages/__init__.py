@@ -1,9 +1,11 @@
-"""The pages of RevOps: quotes, leads and opportunities, and what may be decided about them."""
+"""The pages of RevOps: quotes, leads and opportunities, what may be decided about them, and one's own delegations."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
+from trustpack.capabilities.revops.pages.delegations import PLACE as _DELEGATIONS
+from trustpack.capabilities.revops.pages.delegations import router as _delegations
 from trustpack.capabilities.revops.pages.home import home
 from trustpack.capabilities.revops.pages.inbox import PLACE as _INBOX
 from trustpack.capabilities.revops.pages.inbox import counts
@@ -32,6 +34,7 @@ WORKSPACE = Workspace(
     signal="pages-changed",
     useful_to=_USEFUL_TO,
 )
+ACCOUNT_PLACES = (_DELEGATIONS,)
 
 router = APIRouter()
 router.include_router(_inbox)
@@ -43,5 +46,6 @@ router.include_router(_quote_deciding)
 router.include_router(_one_quote)
 router.include_router(_one_lead)
 router.include_router(_one_opportunity)
+router.include_router(_delegations)
 
-__all__ = ["WORKSPACE", "counts", "home", "router"]
+__all__ = ["ACCOUNT_PLACES", "WORKSPACE", "counts", "home", "router"]

@@ -61,9 +61,14 @@ def faults_of(form: QuoteForm, error: InvalidQuote) -> Mapping[str, str]:
     """Return what the rules of pricing found wrong, by the fields of the form."""
     numbers = _written_lines(form)
     return {
-        _field_of(tuple(fault["field"].split("/")), numbers): fault["message"][:1].upper() + fault["message"][1:] + "."
+        _field_of(tuple(fault["field"].split("/")), numbers): as_sentence(fault["message"])
         for fault in error.data.get("errors", ())
     }
+
+
+def as_sentence(message: str) -> str:
+    """Return what a rule found wrong with a field, as a page says it."""
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _written_lines(form: QuoteForm) -> tuple[int, ...]:

@@ -10,11 +10,12 @@ from trustpack.capabilities.revops.model import (
     Colleague,
     Delegation,
     DelegationForbidden,
+    DelegationPhase,
     DelegationStatus,
     InvalidDelegation,
     WrittenDelegation,
 )
-from trustpack.kernel.actor import Role
+from trustpack.kernel.actor import Actor, Role
 
 LENDABLE: Final = frozenset({Role.MANAGER, Role.FINANCE})
 """The roles that approve what is above the seller's own band. No other role stands in for its holder's judgement."""
@@ -47,6 +48,16 @@ def require_sound(
         raise InvalidDelegation("; ".join(f"{field}: {message}" for field, message in faults), errors=errors)
 
 
+def may_borrow(role: Role, *, delegator: Colleague, delegate: Colleague) -> bool:
+    """Say whether a delegator who lends the own role could lend it to a delegate."""
+    return not any(_faults_of_delegate(role, delegator, delegator, delegate))
+
+
+def may_end(delegation: Delegation, actor: Actor) -> bool:
+    """Say whether a delegation is the actor's to end: its delegator's, or any administrator's."""
+    return actor.id == delegation.from_person or Role.ADMIN in actor.roles
+
+
 def is_dated_for(delegation: Delegation, day: date) -> bool:
     """Say whether the delegation covers a day and was not ended."""
     return delegation.status == DelegationStatus.ACTIVE and delegation.from_date <= day <= delegation.until_date
@@ -55,6 +66,17 @@ def is_dated_for(delegation: Delegation, day: date) -> bool:
 def lends(delegation: Delegation, *, day: date, roles_held: Mapping[str, frozenset[Role]]) -> bool:
     """Say whether a delegation gives its role on a day: while the delegator holds it. `roles_held` has active people alone."""
     return is_dated_for(delegation, day) and delegation.role in roles_held.get(delegation.from_person, frozenset()) & LENDABLE
+
+
+def phase_of(delegation: Delegation, *, day: date, roles_held: Mapping[str, frozenset[Role]]) -> DelegationPhase:
+    """Say what a delegation comes to on a day; `roles_held` has active people alone."""
+    if delegation.status == DelegationStatus.ENDED:
+        return DelegationPhase.WITHDRAWN
+    if day > delegation.until_date:
+        return DelegationPhase.OVER
+    if day < delegation.from_date:
+        return DelegationPhase.UPCOMING
+    return DelegationPhase.IN_FORCE if lends(delegation, day=day, roles_held=roles_held) else DelegationPhase.LENDS_NOTHING
 
 
 def roles_lent(
@@ -92,6 +114,6 @@ def _faults_of_days(wanted: WrittenDelegation, today: date) -> Iterable[tuple[st
     if wanted.from_date < today:
         yield "from_date", "expected today or a later day, in UTC"
     if wanted.until_date < wanted.from_date:
-        yield "until_date", "expected `from_date` or a later day"
+        yield "until_date", "expected the first day or a later one"
     elif (wanted.until_date - wanted.from_date).days >= LONGEST_DAYS:
         yield "until_date", f"a delegation lasts {LONGEST_DAYS} days at most"

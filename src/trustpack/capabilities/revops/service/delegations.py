@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from trustpack.capabilities import directory, ledger
 from trustpack.capabilities.directory import Person
@@ -13,6 +14,7 @@ from trustpack.capabilities.revops.model import (
     Colleague,
     Delegation,
     DelegationEnded,
+    DelegationPhase,
     DelegationStatus,
     InvalidDelegation,
     NotYourDelegation,
@@ -21,7 +23,8 @@ from trustpack.capabilities.revops.model import (
 )
 from trustpack.capabilities.revops.rules.delegating import (
     MOST_AT_ONCE,
-    lends,
+    may_end,
+    phase_of,
     require_may_delegate,
     require_sound,
 )
@@ -29,12 +32,24 @@ from trustpack.capabilities.revops.rules.visibility import reads_everything
 from trustpack.capabilities.revops.service.recording import MOST_REFUSALS, REFUSED_ACTION
 from trustpack.capabilities.revops.store import delegations as store
 from trustpack.capabilities.revops.store.delegations import DelegationFilter
-from trustpack.kernel.actor import Actor, ActorKind, Role
+from trustpack.kernel.actor import Actor, ActorKind
 from trustpack.kernel.clock import format_time
 from trustpack.kernel.errors import NotFound, Refused
 from trustpack.kernel.ids import is_id, require_id
 from trustpack.kernel.json_types import JsonObject
 from trustpack.platform.unit_of_work import Transaction
+
+ENDED_ACTION: Final = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationView:
+    """A delegation with what it comes to today; `handles` names its people by id, `reason` is None once it is erased."""
+
+    delegation: Delegation
+    phase: DelegationPhase
+    reason: str | None
+    handles: Mapping[str, str]
 
 
 async def create_delegation(tx: Transaction, actor: Actor, wanted: WrittenDelegation) -> Delegation:
@@ -71,13 +86,13 @@ async def end_delegation(tx: Transaction, actor: Actor, delegation_id: str) -> D
     Returns `Refused` (receipt kept) to readers who may not end it. Raises `NotFound`, `DelegationEnded`.
     """
     delegation = _readable(await store.lock_delegation(tx, require_id(delegation_id, prefix="dlg")), actor)
-    if actor.id != delegation.from_person and Role.ADMIN not in actor.roles:
+    if not may_end(delegation, actor):
         return await _refuse(tx, delegation, NotYourDelegation(), actor=actor)
     if delegation.status == DelegationStatus.ENDED:
         raise DelegationEnded
     ended = replace(delegation, version=delegation.version + 1, status=DelegationStatus.ENDED, ended_at=tx.now)
     await store.update_delegation(tx, ended)
-    await _record(tx, ended, actor=actor, action="ended", payload={})
+    await _record(tx, ended, actor=actor, action=ENDED_ACTION, payload={})
     return ended
 
 
@@ -101,12 +116,28 @@ async def read_receipts(tx: Transaction, actor: Actor, delegation_id: str) -> li
     return [ledger.present_receipt(receipt, handles=handles) for receipt in receipts]
 
 
+async def view_delegations(tx: Transaction, delegations: Sequence[Delegation]) -> list[DelegationView]:
+    """Return delegations as they stand today, with a fixed number of statements."""
+    ids = [person for one in delegations for person in (one.from_person, one.to_person, one.created_by)]
+    people = await directory.people_with_ids(tx, sorted(set(ids)))
+    reasons = await ledger.disclosed_values(tx, [one.id for one in delegations], paths=("reason",))
+    held = {person.id: person.roles for person in people if person.is_active}
+    handles = {person.id: directory.Handle.of(person) for person in people}
+    return [
+        DelegationView(one, phase_of(one, day=tx.now.date(), roles_held=held), reasons.get((one.id, 1)), handles)
+        for one in delegations
+    ]
+
+
 async def present_delegations(tx: Transaction, delegations: Sequence[Delegation]) -> list[JsonObject]:
     """Return the wire shape of delegations, with a fixed number of statements."""
-    ids = [person for one in delegations for person in (one.from_person, one.to_person, one.created_by)]
-    people = {person.id: person for person in await directory.people_with_ids(tx, sorted(set(ids)))}
-    reasons = await ledger.disclosed_values(tx, [one.id for one in delegations], paths=("reason",))
-    return [_present(tx, one, people, reason=reasons.get((one.id, 1))) for one in delegations]
+    return [_present(view) for view in await view_delegations(tx, delegations)]
+
+
+def colleague_of(person: Person) -> Colleague:
+    """Return what a delegation depends on in a person."""
+    may_act = person.is_active and person.kind == ActorKind.PERSON
+    return Colleague(person.id, person.roles if may_act else frozenset(), may_act=may_act)
 
 
 async def _delegator(tx: Transaction, actor: Actor, maker: Colleague, named: str | None) -> Colleague:
@@ -121,10 +152,7 @@ async def _delegator(tx: Transaction, actor: Actor, maker: Colleague, named: str
 
 async def _colleague(tx: Transaction, named: str) -> Colleague | None:
     person = await _person(tx, named)
-    if person is None:
-        return None
-    may_act = person.is_active and person.kind == ActorKind.PERSON
-    return Colleague(person.id, person.roles if may_act else frozenset(), may_act=may_act)
+    return colleague_of(person) if person is not None else None
 
 
 async def _person(tx: Transaction, named: str) -> Person | None:
@@ -183,25 +211,24 @@ def _told(delegation: Delegation) -> JsonObject:
     }
 
 
-def _present(tx: Transaction, delegation: Delegation, people: Mapping[str, Person], *, reason: str | None) -> JsonObject:
-    held = {person.id: person.roles for person in people.values() if person.is_active}
-    today = tx.now.date()
+def _present(view: DelegationView) -> JsonObject:
+    delegation = view.delegation
     return {
         "id": delegation.id,
         "version": delegation.version,
         "status": delegation.status.value,
-        "in_force": lends(delegation, day=today, roles_held=held),
+        "in_force": view.phase == DelegationPhase.IN_FORCE,
         "role": delegation.role.value,
-        "from": _named(delegation.from_person, people),
-        "to": _named(delegation.to_person, people),
+        "from": _named(delegation.from_person, view.handles),
+        "to": _named(delegation.to_person, view.handles),
         "from_date": delegation.from_date.isoformat(),
         "until_date": delegation.until_date.isoformat(),
-        "reason": reason,
-        "created_by": _named(delegation.created_by, people),
+        "reason": view.reason,
+        "created_by": _named(delegation.created_by, view.handles),
         "created_at": format_time(delegation.created_at),
         "ended_at": format_time(delegation.ended_at) if delegation.ended_at else None,
     }
 
 
-def _named(person_id: str, people: Mapping[str, Person]) -> JsonObject:
-    return {"id": person_id, "handle": people[person_id].handle if person_id in people else None}
+def _named(person_id: str, handles: Mapping[str, str]) -> JsonObject:
+    return {"id": person_id, "handle": handles.get(person_id)}
