@@ -16,7 +16,7 @@ from psycopg import errors, sql
 
 from tests.attacks.conftest import a_grantee
 from tests.support.attacks import ALLOWED, DENIED, FULL, answer, let_end, statement
-from tests.support.targets import granted, reverted, without_cleaner
+from tests.support.targets import CONNECT_SECONDS, granted, reverted, without_cleaner
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 from trustpack.capabilities.operations.model import TargetUnavailable
 
@@ -162,7 +162,7 @@ async def test_an_old_snapshot_and_an_open_cursor_end_with_their_session(target,
         cursor.execute("begin isolation level repeatable read")
         cursor.execute("declare held cursor for select tenant from orders")
         cursor.execute("fetch 10 from held")
-        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as service:
+        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as service:
             await service.call("expire", role_name)
             with pytest.raises(errors.InsufficientPrivilege):
                 snapshot.execute(statement(target, "select count(*) from {views}.orders"))

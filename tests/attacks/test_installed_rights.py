@@ -7,7 +7,7 @@ import pytest
 from psycopg import errors, sql
 
 from tests.support.attacks import ALLOWED, DENIED, answer, statement
-from tests.support.targets import granted, reverted
+from tests.support.targets import CONNECT_SECONDS, granted, reverted
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 from trustpack.capabilities.operations.model import TargetNotPrepared
 
@@ -29,7 +29,7 @@ async def test_nobody_inherits_a_role_before_its_end_and_nobody_may_ever_become_
     names = target.names
 
     live = administrator.execute(MEMBERSHIPS, (role_name,)).fetchall()
-    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as service:
+    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as service:
         await service.call("expire", role_name)
     expired = administrator.execute(MEMBERSHIPS, (role_name,)).fetchall()
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tests.support.attacks import ALLOWED, DENIED, answer, let_end, statement
-from tests.support.targets import GRANTEE_PASSWORD, marked, reverted
+from tests.support.targets import CONNECT_SECONDS, GRANTEE_PASSWORD, marked, reverted
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 
 CHANGES = ["alter role current_user password 'my-own'", "alter role current_user password 'grantee-only-for-tests'"]
@@ -49,7 +49,7 @@ async def test_a_changed_password_gives_way_to_the_next_credentials(target, adap
 async def test_a_password_set_after_the_end_opens_no_login(target, adapter, order, grant_access):
     role_name = await grant_access(order)
     with target.grantee(role_name) as session:
-        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as service:
+        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as service:
             await service.call("expire", role_name)
         changed = answer(session, "alter role current_user password 'my-own'")
         lengthened = answer(session, "alter role current_user valid until 'infinity'")

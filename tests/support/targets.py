@@ -35,6 +35,8 @@ from trustpack.platform.embedded_postgres import Cluster, free_port
 SUPERUSER_PASSWORD = "only-for-tests"
 SERVICE_PASSWORD = "service-only-for-tests"
 GRANTEE_PASSWORD = "grantee-only-for-tests"
+CONNECT_SECONDS = 20.0
+"""How long a session of the service may take to come about: a server on a machine that has much else to do is slow, not gone."""
 STORE_ID = "00000000-0000-4000-8000-000000000001"
 BIN_PATHS = {18: POSTGRES_VERSIONS[18], 16: POSTGRES_VERSIONS[16], 15: Path("/usr/lib/postgresql/15/bin")}
 SERVER_OPTIONS = ("fsync=off", "max_connections=120", "max_prepared_transactions=5", "log_statement=none")
@@ -97,7 +99,7 @@ class TargetDatabase:
             "resolve_secret": lambda _: self.service_url,
             "ids": CountingIds(),
             "issuer": STORE_ID,
-            "connect_timeout_seconds": 5.0,
+            "connect_timeout_seconds": CONNECT_SECONDS,
         }
         return PostgresTargetAdapter(**(arguments | replaced))
 

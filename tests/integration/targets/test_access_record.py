@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection, errors, sql
 from structlog.testing import capture_logs
 
-from tests.support.targets import TargetDatabase, granted, marked, reverted
+from tests.support.targets import CONNECT_SECONDS, TargetDatabase, granted, marked, reverted
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 from trustpack.capabilities.operations.model import AccessCounts, RecordMode, TargetRefused
 
@@ -393,7 +393,7 @@ async def test_the_record_is_whole_wherever_a_crash_stopped_the_revert(target, a
     role_name = await grant_access(order)
     counts = act_a_little(target, role_name)
     arguments = {"expire": (), "kill": (1000,), "drop_role": (None,)}
-    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as session:
         for step in steps:
             await session.call(step, role_name, *arguments[step])
 
@@ -454,7 +454,7 @@ async def test_the_name_of_a_recorded_grant_is_never_used_again(target, adapter,
 async def test_the_record_of_a_live_grant_is_not_handed_out(target, order, grant_access):
     role_name = await grant_access(order)
 
-    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as session:
         with pytest.raises(TargetRefused, match="no expired grant"):
             await session.call("access_record", role_name)
 

@@ -314,7 +314,7 @@ async def test_an_unprepared_database_that_cannot_be_told_from_the_registered_on
 
 
 async def test_comparisons_that_hang_take_no_place_of_a_grant(world: World, shop: TargetDatabase, dba: Dba):
-    adapter = shop.adapter(connect_timeout_seconds=2.0)
+    adapter = shop.adapter(connect_timeout_seconds=6.0)
     dba.run("alter function {api}.inventory() rename to put_aside")
     dba.run(
         "create function {api}.inventory() returns jsonb language sql set lock_timeout = 0"
@@ -323,8 +323,8 @@ async def test_comparisons_that_hang_take_no_place_of_a_grant(world: World, shop
     dba.run("select pg_advisory_lock(4711)")
 
     comparing = [asyncio.create_task(adapter.inventory(shop.definition)) for _ in range(20)]
-    identity = await asyncio.wait_for(adapter.identify(shop.definition), 15)
-    for ended in islice(asyncio.as_completed(comparing, timeout=15), 19):
+    identity = await asyncio.wait_for(adapter.identify(shop.definition), 60)
+    for ended in islice(asyncio.as_completed(comparing, timeout=60), 19):
         with pytest.raises(TargetUnavailable):
             await ended
     dba.run("select pg_advisory_unlock(4711)")

@@ -15,7 +15,7 @@ import pytest
 from psycopg import Connection, errors, sql
 
 from tests.support.server_process import wait_until
-from tests.support.targets import TargetDatabase, marked, reverted
+from tests.support.targets import CONNECT_SECONDS, TargetDatabase, marked, reverted
 from trustpack.capabilities.operations.adapters.postgres import revert
 from trustpack.capabilities.operations.adapters.postgres.session import open_session
 
@@ -120,7 +120,7 @@ async def test_a_session_that_hears_no_signal_for_a_while_is_waited_for(target, 
         pid = conn.info.backend_pid
         send(conn, UNINTERRUPTIBLE)
         wait_until(lambda: activity(target, pid) == ("active", None), seconds=20, what="the parser to begin")
-        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+        async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as session:
             await session.call("expire", role_name)
             hurried = await session.call("kill", role_name, 1)
 
@@ -144,7 +144,9 @@ async def test_a_stopped_process_keeps_a_revert_unproven_until_it_runs_again(tar
         os.kill(pid, signal.SIGSTOP)
         try:
             blocked = await reverted(adapter, target.definition, role_name)
-            async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+            async with open_session(
+                target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS
+            ) as session:
                 dropped = await session.call("drop_role", role_name, None)
             with target.superuser() as superuser:
                 role = superuser.execute("select rolcanlogin, rolpassword from pg_authid where rolname = %s", (role_name,))

@@ -15,6 +15,7 @@ import pytest
 from psycopg import errors, sql
 
 from tests.support.targets import (
+    CONNECT_SECONDS,
     GRANTEE_PASSWORD,
     SERVICE_PASSWORD,
     CountingIds,
@@ -134,7 +135,7 @@ async def test_a_session_that_hides_behind_post_auth_delay_ends(target, adapter,
 
 async def test_the_probe_tells_a_role_that_may_log_in_from_one_that_may_not(target, order, grant_access):
     role_name = await grant_access(order)
-    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as session:
 
         async def attempt(password):
             address = ServerAddress.of(session.conn)
@@ -438,7 +439,7 @@ async def test_a_password_changed_by_the_grantee_changes_nothing(target, adapter
 async def test_a_revert_goes_on_where_a_crash_stopped_it(target, adapter, order, grant_access, steps):
     role_name = await grant_access(order)
     arguments = {"expire": (), "kill": (1000,), "drop_role": (None,)}
-    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=5) as session:
+    async with open_session(target.definition, dsn=target.service_url, connect_timeout_seconds=CONNECT_SECONDS) as session:
         for step in steps:
             await session.call(step, role_name, *arguments[step])
 
