@@ -9,6 +9,7 @@ from playwright.async_api import Page
 
 from tests.browser.every_page.conftest import Windows
 from tests.support.page_catalogue import OWNER, Look
+from trustpack.kernel.actor import Role
 
 _REQUESTS = "/switchboard/security/requests"
 MAIN = (
@@ -94,7 +95,8 @@ async def test_at_twice_the_size_everything_stays_in_reach(quiet_windows: Window
 
 
 async def test_the_labels_of_the_tab_bar_leave_each_other_their_place(quiet_windows: Windows):
-    page = await quiet_windows.of("user-auditor", "/switchboard", width=320, height=640)
+    await quiet_windows.stage.here.add_person("user-of-both-flows", Role.TEAM_LEAD, Role.FINANCE)  # led to both inboxes
+    page = await quiet_windows.of("user-of-both-flows", "/switchboard", width=320, height=640)
 
     edges = await page.locator(".tab-bar a > span:not(.count)").evaluate_all(
         "labels => labels.map(label => label.getBoundingClientRect()).map(box => [box.left, box.right])"
